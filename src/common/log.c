@@ -1,0 +1,140 @@
+/*
+ * The log: see log.h.  Standard error may be shared with other processes, so
+ * it is not made non-blocking; poll(2) says beforehand whether a write of
+ * less than PIPE_BUF bytes can block.
+ */
+#include "common/log.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+
+enum { LINE_MAX_BYTES = 4000 }; /* below PIPE_BUF: a line is written whole or not at all */
+
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+
+static struct {
+	const char *name;
+	enum hb_log_level level;
+	uint64_t dropped;
+	uint64_t reported;
+	pthread_mutex_t lock;
+} state = {"hornbeam", HB_LOG_INFO, 0, 0, PTHREAD_MUTEX_INITIALIZER};
+
+void
+hb_log_open(const char *name, enum hb_log_level level)
+{
+	state.name = name;
+	state.level = level;
+}
+
+void
+hb_log_level(enum hb_log_level level)
+{
+	state.level = level;
+}
+
+uint64_t
+hb_log_dropped(void)
+{
+	return state.dropped;
+}
+
+static bool
+write_line(const char *line, size_t len)
+{
+	struct pollfd pfd = {STDERR_FILENO, POLLOUT, 0};
+	ssize_t n;
+
+	if (poll(&pfd, 1, 0) != 1 || !(pfd.revents & POLLOUT))
+		return false;
+	do
+		n = write(STDERR_FILENO, line, len);
+	while (n == -1 && errno == EINTR);
+	return n == (ssize_t)len;
+}
+
+/* Copies text with control bytes escaped; returns the length. */
+static size_t
+escape(char *out, size_t room, const char *text)
+{
+	size_t n = 0;
+
+	for (; *text != '\0' && n + 5 < room; text++) {
+		unsigned char c = (unsigned char)*text;
+
+		if (c < 0x20 || c == 0x7f)
+			n += (size_t)snprintf(out + n, room - n, "\\x%02x", c);
+		else
+			out[n++] = (char)c;
+	}
+	return n;
+}
+
+static void
+emit(enum hb_log_level level, const char *text)
+{
+	char stamp[HB_CLOCK_STAMP], line[LINE_MAX_BYTES];
+	size_t n;
+
+	hb_clock_stamp(stamp);
+	n = (size_t)snprintf(line, sizeof line, "%s %s %s[%d]: ", stamp, level_names[level], state.name,
+	    (int)getpid());
+	n += escape(line + n, sizeof line - n - 1, text);
+	line[n++] = '\n';
+	if (!write_line(line, n))
+		state.dropped++;
+}
+
+static void
+emit_locked(enum hb_log_level level, const char *text)
+{
+	char note[64];
+
+	pthread_mutex_lock(&state.lock);
+	if (state.dropped != state.reported) {
+		uint64_t lost = state.dropped - state.reported;
+
+		state.reported = state.dropped;
+		snprintf(note, sizeof note, "log: %llu lines were dropped", (unsigned long long)lost);
+		emit(HB_LOG_WARNING, note);
+		if (state.dropped != state.reported) /* still stuck: count the notice out again */
+			state.dropped = state.reported, state.reported -= lost;
+	}
+	emit(level, text);
+	pthread_mutex_unlock(&state.lock);
+}
+
+void
+hb_log(enum hb_log_level level, const char *fmt, ...)
+{
+	char text[LINE_MAX_BYTES];
+	va_list ap;
+
+	if (level < state.level)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	emit_locked(level, text);
+}
+
+void
+hb_log_lines(enum hb_log_level level, const char *prefix, const char *text)
+{
+	while (*text != '\0') {
+		size_t len = strcspn(text, "\n");
+
+		hb_log(level, "%s%.*s", prefix, (int)len, text);
+		text += len;
+		if (*text == '\n')
+			text++;
+	}
+}

@@ -1,0 +1,2 @@
+noinst_LTLIBRARIES += %D%/libhttp.la
+%C%_libhttp_la_SOURCES =

@@ -1,0 +1,2 @@
+noinst_LTLIBRARIES += %D%/liblink.la
+%C%_liblink_la_SOURCES =

@@ -1,0 +1,2 @@
+noinst_LTLIBRARIES += %D%/libnet.la
+%C%_libnet_la_SOURCES =

@@ -1,0 +1,2 @@
+noinst_LTLIBRARIES += %D%/libterm.la
+%C%_libterm_la_SOURCES =

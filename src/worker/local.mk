@@ -1,0 +1,2 @@
+noinst_LTLIBRARIES += %D%/libworker.la
+%C%_libworker_la_SOURCES =

@@ -1,0 +1,51 @@
+/*
+ * A worker: the process that holds the applications.  The master starts it
+ * as `hornbeamd --worker INDEX` with these descriptors open:
+ *   3      the checked configuration as YAML, a sealed memfd
+ *   4      the channel, a stream socket to the master: end of file is the end
+ *          of the worker; the worker writes 'R' when it is ready, the master
+ *          writes 'D' to make it drain and exit
+ *   5      the counters, a memfd with one struct hb_worker_counters a worker
+ *   6...   the listening sockets, in the order of the configuration
+ */
+#ifndef HB_WORKER_WORKER_H
+#define HB_WORKER_WORKER_H
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct hb_config;
+
+enum hb_worker_fd {
+	HB_WORKER_FD_CONFIG = 3,
+	HB_WORKER_FD_CHANNEL = 4,
+	HB_WORKER_FD_COUNTERS = 5,
+	HB_WORKER_FD_LISTENERS = 6
+};
+
+/* Shared with the master and the other workers; each writes only its own. */
+struct hb_worker_counters {
+	_Alignas(64) _Atomic uint64_t requests; /* responses begun */
+	_Atomic uint64_t errors;                /* responses with status 500 for a raised exception */
+	_Atomic uint64_t bad_requests;          /* refused by the parser or a limit */
+	_Atomic uint64_t bytes_in;
+	_Atomic uint64_t bytes_out;
+	_Atomic uint32_t connections;           /* open now */
+	_Atomic uint32_t active;                /* requests in the application now */
+};
+
+struct hb_worker_start {
+	const struct hb_config *config;
+	unsigned index; /* 0 is the first */
+	int channel;
+	int *listeners;
+	size_t listeners_count;
+	struct hb_worker_counters *counters; /* of all workers */
+	size_t counters_count;
+};
+
+/* Runs until the channel ends or a drain is over.  Returns the exit status (sysexits(3)). */
+int hb_worker_main(const struct hb_worker_start *start);
+
+#endif

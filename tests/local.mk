@@ -1,0 +1,2 @@
+TESTS += $(check_PROGRAMS)
+EXTRA_DIST += tools/run.in
