@@ -1,0 +1,95 @@
+/*
+ * The configuration: hornbeam.yaml, conf.d, HORNBEAM_ variables and --set,
+ * loaded and checked through the one table of keys in keys.c.
+ */
+#ifndef HB_CONFIG_CONFIG_H
+#define HB_CONFIG_CONFIG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "common/log.h"
+
+struct hb_config_listen {
+	char *address; /* "127.0.0.1:8000", "[::1]:8000", "unix:/path" */
+	unsigned mode; /* of a Unix socket */
+};
+
+enum hb_config_interface { HB_INTERFACE_AUTO, HB_INTERFACE_WSGI, HB_INTERFACE_ASGI };
+
+struct hb_config_app {
+	char *mount; /* "" for "/", else "/x" without a slash at its end */
+	char *app;   /* "module:callable" or "module:factory()" */
+	enum hb_config_interface interface;
+};
+
+struct hb_config_env {
+	char *name;
+	char *value;
+};
+
+enum hb_log_format { HB_LOG_FORMAT_TEXT, HB_LOG_FORMAT_JSON };
+enum hb_access_format { HB_ACCESS_COMMON, HB_ACCESS_COMBINED, HB_ACCESS_JSON };
+
+struct hb_config {
+	struct hb_config_listen *listen;
+	size_t listen_count;
+	struct hb_config_app *apps; /* longest mount first */
+	size_t apps_count;
+	struct {
+		char **path;
+		size_t path_count;
+		char *venv; /* NULL: none */
+		struct hb_config_env *env;
+		size_t env_count;
+	} python;
+	unsigned workers; /* already resolved from auto */
+	unsigned threads;
+	struct {
+		int64_t keepalive, header, body, write, graceful; /* milliseconds */
+	} timeouts;
+	struct {
+		uint64_t request_line, header, headers, body, body_memory, connections;
+	} limits;
+	struct {
+		uint64_t max_keys, max_bytes, max_value; /* 0: none */
+	} state;
+	struct {
+		char *socket;
+		char *group; /* NULL: none */
+	} control;
+	struct {
+		enum hb_log_level level;
+		char *access; /* "off", "-" or a file */
+		enum hb_access_format access_format;
+	} log;
+	struct {
+		char **code_path;
+		size_t code_path_count;
+	} erlang;
+	char *user;  /* NULL: as started */
+	char *group; /* NULL: as started */
+};
+
+struct hb_config_source {
+	const char *file;        /* NULL: no file, defaults only */
+	bool conf_d;             /* also DIR_OF_FILE/conf.d/x.yaml, in the order of their names */
+	const char *const *sets; /* "KEY=VALUE" of --set, NULL at the end; may be NULL */
+	char *const *environ;    /* for HORNBEAM_ variables; may be NULL */
+};
+
+/* Loads and checks everything.  Returns owned, or NULL with `FILE:LINE: KEY: cause` in err. */
+struct hb_config *hb_config_load(const struct hb_config_source *source, struct hb_error *err) HB_WARN_UNUSED;
+/* The same from YAML text (what a worker finds in its memfd); name stands for FILE. */
+struct hb_config *hb_config_parse(const char *text, size_t len, const char *name,
+    struct hb_error *err) HB_WARN_UNUSED;
+void hb_config_free(struct hb_config *config);
+
+enum hb_config_form { HB_CONFIG_YAML, HB_CONFIG_JSON };
+/* Appends the whole configuration; the YAML form loads to an equal one. */
+void hb_config_dump(const struct hb_config *config, enum hb_config_form form, struct hb_buf *out);
+
+#endif

@@ -1,0 +1,37 @@
+/*
+ * The frame codec that both clients and the master's control socket use:
+ * bytes in, frames out; no I/O.
+ */
+#ifndef HB_LINK_FRAME_H
+#define HB_LINK_FRAME_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "link/proto.h"
+
+struct hb_frame {
+	uint8_t version, op, flags;
+	uint32_t id, deadline;
+	const unsigned char *payload; /* into the input */
+	size_t len;
+};
+
+/* Writes the header of a frame whose whole length (header included) is total. */
+void hb_frame_header(unsigned char out[HB_LINK_HEADER], size_t total, uint8_t op, uint8_t flags, uint32_t id,
+    uint32_t deadline);
+/*
+ * Looks for one whole frame at p.  Returns its length with frame filled in, 0
+ * if more bytes are needed (*need says how many the frame has in all, or
+ * HB_LINK_HEADER while that is unknown), -1 with err for a malformed one.
+ */
+int64_t hb_frame_parse(const unsigned char *p, size_t len, struct hb_frame *frame, size_t *need,
+    struct hb_error *err) HB_WARN_UNUSED;
+/* The deadline field for a point on hb_clock_ms()'s scale (0: none). */
+uint32_t hb_frame_deadline(int64_t clock_ms);
+/* Reads an error reply's payload {Class, Text} into err: its kind and text. */
+void hb_frame_error(const void *payload, size_t len, struct hb_error *err);
+
+#endif
