@@ -13,7 +13,11 @@
 #include "common/buf.h"
 #include "common/error.h"
 
-enum { HB_TERM_DEPTH_MAX = 512 }; /* nesting, for encoders and decoders alike */
+enum {
+	HB_TERM_DEPTH_MAX = 512,              /* nested containers, for encoders and decoders alike */
+	HB_TERM_COUNT_MAX = 16 * 1024 * 1024, /* terms within one term */
+	HB_TERM_ATOM_MAX = 255                /* characters of an atom */
+};
 
 /* Encoder.  hb_term_put_version comes first in a term of its own. */
 void hb_term_put_version(struct hb_buf *b);
@@ -33,6 +37,8 @@ void hb_term_put_tuple(struct hb_buf *b, uint32_t arity);  /* then the elements 
 void hb_term_put_list(struct hb_buf *b, uint32_t len);     /* then len elements, then a tail: */
 void hb_term_put_nil(struct hb_buf *b);                    /* NIL; put_list(0) needs none and writes NIL */
 void hb_term_put_map(struct hb_buf *b, uint32_t pairs);    /* then key, value, key, value */
+/* A binary whose last byte has only its first bits (1 to 7) in use. */
+void hb_term_put_bits(struct hb_buf *b, const void *p, size_t len, unsigned bits);
 
 /* Reader. */
 enum hb_term_type {
@@ -45,7 +51,8 @@ enum hb_term_type {
 	HB_TERM_BYTES,  /* text, len: came with tag 77 and whole bytes, or 0 bits */
 	HB_TERM_BITS,   /* text, len, bits: of the last byte, 1 to 7 */
 	HB_TERM_TUPLE,  /* count; the elements follow, then HB_TERM_CLOSE */
-	HB_TERM_LIST,   /* count; the elements follow, then HB_TERM_CLOSE, or HB_TERM_TAIL, the tail and HB_TERM_CLOSE */
+	/* count (0 for NIL); the elements follow, then HB_TERM_CLOSE, or HB_TERM_TAIL, the tail and HB_TERM_CLOSE */
+	HB_TERM_LIST,
 	HB_TERM_MAP,    /* count pairs; key, value, ... then HB_TERM_CLOSE */
 	HB_TERM_STRING, /* text, len: a list of small integers (STRING_EXT); nothing follows */
 	HB_TERM_TAIL,   /* the tail of an improper list follows */
@@ -75,7 +82,8 @@ struct hb_term_frame {
 struct hb_term_reader {
 	const unsigned char *p, *end, *start;
 	unsigned depth;
-	uint64_t budget; /* terms that may still come */
+	uint64_t pending; /* terms that open containers promise; each takes a byte at least */
+	uint64_t budget;  /* terms that may still come */
 	bool done;
 	char atom[512];
 	struct hb_term_frame stack[HB_TERM_DEPTH_MAX];
