@@ -22,6 +22,8 @@ struct hb_frame {
 /* Writes the header of a frame whose whole length (header included) is total. */
 void hb_frame_header(unsigned char out[HB_LINK_HEADER], size_t total, uint8_t op, uint8_t flags, uint32_t id,
     uint32_t deadline);
+/* Reads a header; the payload's bytes may not be there yet.  -1 with err for a malformed one. */
+int hb_frame_head(const unsigned char p[HB_LINK_HEADER], struct hb_frame *frame, struct hb_error *err) HB_WARN_UNUSED;
 /*
  * Looks for one whole frame at p.  Returns its length with frame filled in, 0
  * if more bytes are needed (*need says how many the frame has in all, or
