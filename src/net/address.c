@@ -31,7 +31,7 @@ parse_port(const char *text, const char *port, uint16_t *out, struct hb_error *e
 	unsigned long n = 0;
 	const char *p;
 
-	for (p = port; *p >= '0' && *p <= '9' && p - port < 6; p++)
+	for (p = port; *p >= '0' && *p <= '9' && p - port < 5; p++)
 		n = n * 10 + (unsigned long)(*p - '0');
 	if (p == port || *p != '\0' || n > 65535)
 		return hb_error_set(err, HB_ERROR_VALUE, "%s: the port is not a number up to 65535", text);
