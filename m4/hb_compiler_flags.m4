@@ -23,6 +23,11 @@ AS_IF([test "$enable_asan" = yes],
   [HB_CFLAGS="$HB_CFLAGS -fsanitize=thread -fno-omit-frame-pointer"],
   [HB_CPPFLAGS="$HB_CPPFLAGS -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2"])
 AS_IF([test "$enable_fuzzing" = yes], [HB_CFLAGS="$HB_CFLAGS -fsanitize=fuzzer-no-link"])
+# A plain Python that loads the extension of a sanitized build preloads this.
+LIBASAN=
+AS_IF([test "$enable_asan" = yes], [LIBASAN=`$CC -print-file-name=libasan.so`])
+AC_SUBST([LIBASAN])
+AC_SUBST([enable_asan])
 AC_SUBST([HB_CFLAGS])
 AC_SUBST([HB_CPPFLAGS])
 AC_SUBST([HB_LDFLAGS])
