@@ -31,6 +31,7 @@
 	X(COOKIE, "cookie", 'c', 'i', 'e') \
 	X(DATE, "date", 'd', 'e', 'e') \
 	X(DNT, "dnt", 'd', 't', 't') \
+	X(ETAG, "etag", 'e', 'g', 'g') \
 	X(EXPECT, "expect", 'e', 'c', 't') \
 	X(FORWARDED, "forwarded", 'f', 'd', 'd') \
 	X(FROM, "from", 'f', 'm', 'm') \
@@ -43,11 +44,13 @@
 	X(IF_UNMODIFIED_SINCE, "if-unmodified-since", 'i', 's', 'e') \
 	X(KEEP_ALIVE, "keep-alive", 'k', 'i', 'e') \
 	X(LAST_EVENT_ID, "last-event-id", 'l', 't', 'd') \
+	X(LOCATION, "location", 'l', 'o', 'n') \
 	X(MAX_FORWARDS, "max-forwards", 'm', 'r', 's') \
 	X(ORIGIN, "origin", 'o', 'i', 'n') \
 	X(PRAGMA, "pragma", 'p', 'm', 'a') \
 	X(PREFER, "prefer", 'p', 'e', 'r') \
 	X(PRIORITY, "priority", 'p', 't', 'y') \
+	X(PROXY_AUTHENTICATE, "proxy-authenticate", 'p', 'i', 'e') \
 	X(PROXY_AUTHORIZATION, "proxy-authorization", 'p', 'a', 'n') \
 	X(PROXY_CONNECTION, "proxy-connection", 'p', 't', 'n') \
 	X(RANGE, "range", 'r', 'g', 'e') \
@@ -63,6 +66,8 @@
 	X(SEC_WEBSOCKET_KEY, "sec-websocket-key", 's', 't', 'y') \
 	X(SEC_WEBSOCKET_PROTOCOL, "sec-websocket-protocol", 's', 'o', 'l') \
 	X(SEC_WEBSOCKET_VERSION, "sec-websocket-version", 's', 'e', 'n') \
+	X(SERVER, "server", 's', 'e', 'r') \
+	X(SET_COOKIE, "set-cookie", 's', 'k', 'e') \
 	X(TE, "te", 't', 'e', 'e') \
 	X(TRACEPARENT, "traceparent", 't', 'e', 't') \
 	X(TRACESTATE, "tracestate", 't', 'a', 'e') \

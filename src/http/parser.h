@@ -40,7 +40,7 @@ enum hb_http_event {
 	HB_HTTP_MORE,  /* needs more bytes behind those not consumed */
 	HB_HTTP_HEAD,  /* p->request is filled; its spans count from the data of this call */
 	HB_HTTP_BODY,  /* p->body is a span of the data of this call: body bytes, without chunk framing */
-	HB_HTTP_END,   /* the message is over */
+	HB_HTTP_END,   /* the message is over; stays so until reset */
 	HB_HTTP_ERROR  /* p->error: answer with its status and close; stays so until reset */
 };
 
@@ -63,7 +63,6 @@ enum hb_http_state {
 	HB_HTTP_S_CHUNK_DATA_LF,
 	HB_HTTP_S_TRAILERS,
 	HB_HTTP_S_END,
-	HB_HTTP_S_DONE,
 	HB_HTTP_S_ERROR
 };
 
@@ -79,11 +78,11 @@ struct hb_http_parser {
 	enum hb_http_state state;
 	uint8_t ext;          /* where in a chunk extension */
 	uint8_t empty_lines;  /* before the request line */
-	bool digits;          /* the chunk size has one */
+	uint8_t digits;       /* of the chunk size */
 	uint32_t scan;        /* up to here there is no LF */
 	uint32_t line;        /* where the current line starts */
 	uint32_t section;     /* where the request line, then the header section starts */
-	uint32_t seen;        /* enum hb_http_seen: fields that may come once */
+	uint32_t seen;        /* enum hb_http_seen: what the fields said */
 	uint64_t left;        /* of the body or of the chunk */
 	size_t overhead;      /* bytes of chunk extensions, then of the trailer section */
 	size_t trailers;      /* number of trailer fields */

@@ -1,0 +1,186 @@
+/*
+ * The request parser against tests/data/http/requests.txt: each request whole, byte
+ * by byte, and cut in two at every position must give the answers of the file.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "http_cases.h"
+#include "unit.h"
+
+static struct http_cases *cases;
+
+/* A client's bytes, how many of them have arrived, and the parser that reads them. */
+struct feed {
+	const struct http_case *c;
+	const struct hb_http_limits *limits;
+	struct hb_http_parser parser;
+	unsigned char *head; /* a copy of the head in memory of its size, so that ASan sees overreads */
+	struct hb_buf body;
+	size_t arrived, used;
+};
+
+static bool
+span_is(const unsigned char *data, struct hb_http_span span, const char *text)
+{
+	return span.len == strlen(text) && memcmp(data + span.off, text, span.len) == 0;
+}
+
+static void
+check_head(const struct feed *f, const struct http_answer *a)
+{
+	const struct hb_http_request *r = &f->parser.request;
+
+	ck_assert_msg(a->status == 0 && !a->more, "accepted: %s (line %d)", f->c->name, f->c->line);
+	ck_assert_msg(span_is(f->head, r->method, a->method), "method of: %s", f->c->name);
+	ck_assert_msg(span_is(f->head, r->target, a->target), "target of: %s", f->c->name);
+	ck_assert_msg(r->keep_alive == a->keep_alive, "keep-alive of: %s", f->c->name);
+	if (a->host != NULL)
+		ck_assert_msg(span_is(f->head, r->host, a->host), "host of: %s", f->c->name);
+	if (a->path != NULL)
+		ck_assert_msg(span_is(f->head, r->path, a->path), "path of: %s", f->c->name);
+	if (a->query != NULL)
+		ck_assert_msg(r->has_query && span_is(f->head, r->query, a->query), "query of: %s", f->c->name);
+	for (size_t i = 0; i < r->fields_count; i++)
+		if (r->fields[i].id == HB_HTTP_F_HOST && a->host != NULL)
+			ck_assert_msg(span_is(f->head,
+					  (struct hb_http_span){ r->fields[i].value, r->fields[i].value_len },
+					  a->host),
+			    "Host field of: %s", f->c->name);
+}
+
+/* The next event, from bytes in a block of memory of exactly their size. */
+static enum hb_http_event
+next_event(struct feed *f)
+{
+	size_t len = f->arrived - f->used, consumed;
+	unsigned char *copy = malloc(len + 1); /* a size of 0 may give NULL */
+	unsigned char *data = realloc(copy, len > 0 ? len : 1);
+	enum hb_http_event event;
+
+	memcpy(data, f->c->bytes.data + f->used, len);
+	event = hb_http_parse(&f->parser, data, len, &consumed);
+	ck_assert_msg(consumed <= len, "consumed more than there is: %s", f->c->name);
+	if (event == HB_HTTP_BODY) {
+		ck_assert_msg(f->parser.body.len > 0, "empty span: %s", f->c->name);
+		ck_assert_uint_le((size_t)f->parser.body.off + f->parser.body.len, consumed);
+		hb_buf_add(&f->body, data + f->parser.body.off, f->parser.body.len);
+	}
+	f->used += consumed;
+	if (event == HB_HTTP_HEAD) {
+		free(f->head);
+		f->head = data;
+	} else {
+		free(data);
+	}
+	return event;
+}
+
+/* Reads what has arrived; moves *answer on.  Returns whether the parser wants more. */
+static bool
+drain(struct feed *f, size_t *answer)
+{
+	for (;;) {
+		const struct http_answer *a = &f->c->answers[*answer];
+
+		switch (next_event(f)) {
+		case HB_HTTP_MORE:
+			return true;
+		case HB_HTTP_HEAD:
+			ck_assert_msg(*answer < f->c->answers_count, "one request too many: %s", f->c->name);
+			if (!a->more && a->status == 0)
+				check_head(f, a);
+			break;
+		case HB_HTTP_BODY:
+			break;
+		case HB_HTTP_END:
+			ck_assert_msg(a->status == 0 && !a->more, "accepted: %s (line %d)", f->c->name,
+			    f->c->line);
+			ck_assert_msg(f->body.len == a->body.len &&
+				memcmp(f->body.data ? (void *)f->body.data : "",
+				    a->body.data ? (void *)a->body.data : "", a->body.len) == 0,
+			    "body of: %s", f->c->name);
+			ck_assert_uint_eq(f->parser.body_bytes, f->body.len);
+			hb_buf_clear(&f->body);
+			hb_http_parser_reset(&f->parser);
+			(*answer)++;
+			if (f->used == f->arrived && *answer == f->c->answers_count)
+				return true;
+			break;
+		case HB_HTTP_ERROR:
+			ck_assert_msg(f->parser.error.status == a->status && *answer < f->c->answers_count,
+			    "line %d: %s: expected %u, got %u, %s", f->c->line, f->c->name, a->status,
+			    f->parser.error.status, f->parser.error.cause);
+			ck_assert_ptr_nonnull(f->parser.error.rule);
+			(*answer)++;
+			return false;
+		}
+	}
+}
+
+/* Feeds the case in three parts, up to first, up to second, all; or byte by byte where first is 0. */
+static void
+run(const struct http_case *c, size_t first, size_t second)
+{
+	struct feed f = { .c = c, .limits = &http_case_limits };
+	size_t answer = 0;
+	bool more = true;
+
+	hb_http_parser_init(&f.parser, f.limits);
+	while (more && f.arrived < c->bytes.len) {
+		if (first == 0)
+			f.arrived++;
+		else
+			f.arrived = f.arrived < first ? first : f.arrived < second ? second : c->bytes.len;
+		more = drain(&f, &answer);
+	}
+	if (more && answer < c->answers_count) {
+		ck_assert_msg(c->answers[answer].more, "line %d: %s: no answer", c->line, c->name);
+		answer++;
+	}
+	ck_assert_msg(answer == c->answers_count, "line %d: %s: answers are missing", c->line, c->name);
+	hb_http_parser_free(&f.parser);
+	hb_buf_free(&f.body);
+	free(f.head);
+}
+
+START_TEST(each_request_gets_its_answer_whole)
+{
+	run(&cases->cases[_i], cases->cases[_i].bytes.len, 0);
+}
+END_TEST
+
+START_TEST(each_request_gets_its_answer_byte_by_byte)
+{
+	run(&cases->cases[_i], 0, 0);
+}
+END_TEST
+
+/* Long requests are cut at fewer places: all of the first and last 400, and some between. */
+START_TEST(each_request_gets_its_answer_cut_anywhere)
+{
+	const struct http_case *c = &cases->cases[_i];
+
+	for (size_t at = 1; at < c->bytes.len; at++)
+		if (at < 400 || c->bytes.len - at < 400 || at % 509 == 0)
+			run(c, at, at + at % 7 < c->bytes.len ? at + at % 7 : at);
+}
+END_TEST
+
+Suite *
+unit_suite(void)
+{
+	Suite *suite = suite_create("http");
+	TCase *t = tcase_create("requests");
+	int n;
+
+	cases = http_cases_load();
+	n = (int)cases->count;
+	tcase_set_timeout(t, 60);
+	tcase_add_loop_test(t, each_request_gets_its_answer_whole, 0, n);
+	tcase_add_loop_test(t, each_request_gets_its_answer_byte_by_byte, 0, n);
+	tcase_add_loop_test(t, each_request_gets_its_answer_cut_anywhere, 0, n);
+	suite_add_tcase(suite, t);
+	return suite;
+}
