@@ -1,0 +1,92 @@
+/* The extension module _hornbeam. */
+#include "module.h"
+
+static PyObject *
+module_encode(PyObject *module, PyObject *value)
+{
+	struct hb_module *m = PyModule_GetState(module);
+	struct hb_buf b = HB_BUF_INIT;
+	PyObject *bytes = NULL;
+
+	hb_term_put_version(&b);
+	if (hb_convert_to_term(&m->convert, value, &b) == 0)
+		bytes = PyBytes_FromStringAndSize((const char *)b.data, (Py_ssize_t)b.len);
+	hb_buf_free(&b);
+	return bytes;
+}
+
+static PyObject *
+module_decode(PyObject *module, PyObject *data)
+{
+	struct hb_module *m = PyModule_GetState(module);
+	PyObject *value;
+	Py_buffer view;
+
+	if (PyObject_GetBuffer(data, &view, PyBUF_SIMPLE) == -1)
+		return NULL;
+	value = hb_convert_from_term(&m->convert, view.buf, (size_t)view.len);
+	PyBuffer_Release(&view);
+	return value;
+}
+
+static PyMethodDef module_methods[] = {
+    {"encode", module_encode, METH_O, "encode(value, /)\n--\n\nThe value in Erlang's external term format."},
+    {"decode", module_decode, METH_O, "decode(data, /)\n--\n\nThe value of a term in the external term format."},
+    {NULL, NULL, 0, NULL},
+};
+
+static int
+module_exec(PyObject *module)
+{
+	struct hb_module *m = PyModule_GetState(module);
+
+	return hb_convert_init(&m->convert, module);
+}
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+	struct hb_module *m = PyModule_GetState(module);
+
+	return hb_convert_traverse(&m->convert, visit, arg);
+}
+
+static int
+module_clear(PyObject *module)
+{
+	struct hb_module *m = PyModule_GetState(module);
+
+	hb_convert_clear(&m->convert);
+	return 0;
+}
+
+static void
+module_free(void *module)
+{
+	module_clear(module);
+}
+
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+    {0, NULL},
+};
+
+static struct PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    .m_name = "_hornbeam",
+    .m_doc = "The C part of hornbeam_erlang.",
+    .m_size = sizeof(struct hb_module),
+    .m_methods = module_methods,
+    .m_slots = module_slots,
+    .m_traverse = module_traverse,
+    .m_clear = module_clear,
+    .m_free = module_free,
+};
+
+PyMODINIT_FUNC PyInit__hornbeam(void);
+
+PyMODINIT_FUNC
+PyInit__hornbeam(void)
+{
+	return PyModuleDef_Init(&module_def);
+}

@@ -1,0 +1,11 @@
+/* The state of the extension module _hornbeam. */
+#ifndef HB_PYTHON_MODULE_H
+#define HB_PYTHON_MODULE_H
+
+#include "convert.h"
+
+struct hb_module {
+	struct hb_convert convert;
+};
+
+#endif
