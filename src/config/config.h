@@ -13,9 +13,11 @@
 #include "common/error.h"
 #include "common/log.h"
 
+#define HB_CONFIG_WORKERS_MAX 1024
+
 struct hb_config_listen {
 	char *address; /* "127.0.0.1:8000", "[::1]:8000", "unix:/path" */
-	unsigned mode; /* of a Unix socket */
+	unsigned mode; /* of a Unix socket; 0 for the others */
 };
 
 enum hb_config_interface { HB_INTERFACE_AUTO, HB_INTERFACE_WSGI, HB_INTERFACE_ASGI };
@@ -55,7 +57,8 @@ struct hb_config {
 		uint64_t request_line, header, headers, body, body_memory, connections;
 	} limits;
 	struct {
-		uint64_t max_keys, max_bytes, max_value; /* 0: none */
+		uint64_t max_keys, max_bytes; /* 0: none */
+		uint64_t max_value;
 	} state;
 	struct {
 		char *socket;
