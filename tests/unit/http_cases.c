@@ -169,11 +169,19 @@ read_line(struct reader *r, char *line)
 		answer(r)->path = hb_xstrdup(text);
 	else if (strcmp(line, "query") == 0)
 		answer(r)->query = hb_xstrdup(text);
-	else if (strcmp(line, "body") == 0) {
-		answer(r)->has_body = true;
+	else if (strcmp(line, "field") == 0) {
+		char *value = strchr(text, '=');
+
+		if (value == NULL)
+			malformed(r, "field: NAME=VALUE");
+		*value++ = '\0';
+		answer(r)->field = hb_xstrdup(text);
+		unescape(r, value, &answer(r)->value);
+	} else if (strcmp(line, "body") == 0) {
 		unescape(r, text, &answer(r)->body);
-	} else
+	} else {
 		malformed(r, "unknown key");
+	}
 }
 
 struct http_cases *
@@ -222,6 +230,8 @@ http_cases_free(struct http_cases *cases)
 			free(c->answers[j].host);
 			free(c->answers[j].path);
 			free(c->answers[j].query);
+			free(c->answers[j].field);
+			hb_buf_free(&c->answers[j].value);
 			hb_buf_free(&c->answers[j].body);
 		}
 		free(c->name);

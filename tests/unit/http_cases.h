@@ -16,9 +16,12 @@
 struct http_answer {
 	unsigned status; /* of the refusal; 0: accepted */
 	bool more;       /* the message is not complete */
-	char *method, *target, *host, *path, *query; /* NULL: not said */
-	bool keep_alive, has_body;
+	char *method, *target; /* target "...": any */
+	char *host, *path, *query; /* NULL: not said */
+	bool keep_alive;
 	struct hb_buf body;
+	char *field; /* in lower case; NULL: not said */
+	struct hb_buf value;
 };
 
 struct http_case {

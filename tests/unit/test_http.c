@@ -27,6 +27,21 @@ span_is(const unsigned char *data, struct hb_http_span span, const char *text)
 	return span.len == strlen(text) && memcmp(data + span.off, text, span.len) == 0;
 }
 
+static bool
+has_field(const struct feed *f, const struct http_answer *a)
+{
+	const struct hb_http_request *r = &f->parser.request;
+
+	for (size_t i = 0; i < r->fields_count; i++) {
+		const struct hb_http_field *field = &r->fields[i];
+
+		if (hb_http_equal(f->head + field->name, field->name_len, a->field))
+			return field->value_len == a->value.len &&
+			    (a->value.len == 0 || memcmp(f->head + field->value, a->value.data, a->value.len) == 0);
+	}
+	return false;
+}
+
 static void
 check_head(const struct feed *f, const struct http_answer *a)
 {
@@ -34,7 +49,7 @@ check_head(const struct feed *f, const struct http_answer *a)
 
 	ck_assert_msg(a->status == 0 && !a->more, "accepted: %s (line %d)", f->c->name, f->c->line);
 	ck_assert_msg(span_is(f->head, r->method, a->method), "method of: %s", f->c->name);
-	ck_assert_msg(span_is(f->head, r->target, a->target), "target of: %s", f->c->name);
+	ck_assert_msg(strcmp(a->target, "...") == 0 || span_is(f->head, r->target, a->target), "target of: %s", f->c->name);
 	ck_assert_msg(r->keep_alive == a->keep_alive, "keep-alive of: %s", f->c->name);
 	if (a->host != NULL)
 		ck_assert_msg(span_is(f->head, r->host, a->host), "host of: %s", f->c->name);
@@ -42,6 +57,8 @@ check_head(const struct feed *f, const struct http_answer *a)
 		ck_assert_msg(span_is(f->head, r->path, a->path), "path of: %s", f->c->name);
 	if (a->query != NULL)
 		ck_assert_msg(r->has_query && span_is(f->head, r->query, a->query), "query of: %s", f->c->name);
+	if (a->field != NULL)
+		ck_assert_msg(has_field(f, a), "field %s of: %s", a->field, f->c->name);
 	for (size_t i = 0; i < r->fields_count; i++)
 		if (r->fields[i].id == HB_HTTP_F_HOST && a->host != NULL)
 			ck_assert_msg(span_is(f->head,
@@ -50,30 +67,39 @@ check_head(const struct feed *f, const struct http_answer *a)
 			    "Host field of: %s", f->c->name);
 }
 
-/* The next event, from bytes in a block of memory of exactly their size. */
+/* The len bytes at p in a block of memory of exactly that size. */
+static unsigned char *
+exact_copy(const unsigned char *p, size_t len)
+{
+	unsigned char *copy = malloc(len > 0 ? len : 1);
+
+	ck_assert_ptr_nonnull(copy);
+	if (len > 0)
+		memcpy(copy, p, len);
+	return copy;
+}
+
+/* The next event.  Of long requests only the head is copied, or they would take their length squared. */
 static enum hb_http_event
 next_event(struct feed *f)
 {
 	size_t len = f->arrived - f->used, consumed;
-	unsigned char *copy = malloc(len + 1); /* a size of 0 may give NULL */
-	unsigned char *data = realloc(copy, len > 0 ? len : 1);
-	enum hb_http_event event;
+	unsigned char *copy = f->c->bytes.len < 2000 ? exact_copy(f->c->bytes.data + f->used, len) : NULL;
+	const unsigned char *data = copy != NULL ? copy : f->c->bytes.data + f->used;
+	enum hb_http_event event = hb_http_parse(&f->parser, data, len, &consumed);
 
-	memcpy(data, f->c->bytes.data + f->used, len);
-	event = hb_http_parse(&f->parser, data, len, &consumed);
 	ck_assert_msg(consumed <= len, "consumed more than there is: %s", f->c->name);
 	if (event == HB_HTTP_BODY) {
 		ck_assert_msg(f->parser.body.len > 0, "empty span: %s", f->c->name);
 		ck_assert_uint_le((size_t)f->parser.body.off + f->parser.body.len, consumed);
 		hb_buf_add(&f->body, data + f->parser.body.off, f->parser.body.len);
 	}
-	f->used += consumed;
 	if (event == HB_HTTP_HEAD) {
 		free(f->head);
-		f->head = data;
-	} else {
-		free(data);
+		f->head = exact_copy(data, consumed);
 	}
+	f->used += consumed;
+	free(copy);
 	return event;
 }
 
@@ -145,26 +171,17 @@ run(const struct http_case *c, size_t first, size_t second)
 	free(f.head);
 }
 
-START_TEST(each_request_gets_its_answer_whole)
-{
-	run(&cases->cases[_i], cases->cases[_i].bytes.len, 0);
-}
-END_TEST
-
-START_TEST(each_request_gets_its_answer_byte_by_byte)
-{
-	run(&cases->cases[_i], 0, 0);
-}
-END_TEST
-
-/* Long requests are cut at fewer places: all of the first and last 400, and some between. */
-START_TEST(each_request_gets_its_answer_cut_anywhere)
+START_TEST(each_request_gets_its_answer_however_it_arrives)
 {
 	const struct http_case *c = &cases->cases[_i];
+	size_t len = c->bytes.len;
 
-	for (size_t at = 1; at < c->bytes.len; at++)
-		if (at < 400 || c->bytes.len - at < 400 || at % 509 == 0)
-			run(c, at, at + at % 7 < c->bytes.len ? at + at % 7 : at);
+	run(c, len, 0);
+	run(c, 0, 0);
+	/* Long requests are cut at fewer places: all of the first and last 200, and some between. */
+	for (size_t at = 1; at < len; at++)
+		if (len < 2000 || at < 200 || len - at < 200 || at % 509 == 0)
+			run(c, at, at + at % 7 < len ? at + at % 7 : at);
 }
 END_TEST
 
@@ -178,9 +195,7 @@ unit_suite(void)
 	cases = http_cases_load();
 	n = (int)cases->count;
 	tcase_set_timeout(t, 60);
-	tcase_add_loop_test(t, each_request_gets_its_answer_whole, 0, n);
-	tcase_add_loop_test(t, each_request_gets_its_answer_byte_by_byte, 0, n);
-	tcase_add_loop_test(t, each_request_gets_its_answer_cut_anywhere, 0, n);
+	tcase_add_loop_test(t, each_request_gets_its_answer_however_it_arrives, 0, n);
 	suite_add_tcase(suite, t);
 	return suite;
 }
