@@ -9,8 +9,20 @@ noinst_LTLIBRARIES += %D%/liblink.la
 	%D%/proto.h
 %C%_liblink_la_CPPFLAGS = $(AM_CPPFLAGS) $(DEFS_DIRS)
 
+# The clients for a libevent loop; the command line and the Python module do without.
+noinst_LTLIBRARIES += %D%/liblinkev.la
+%C%_liblinkev_la_SOURCES = \
+	%D%/evdial.c %D%/evdial.h \
+	%D%/evented.c %D%/evented.h
+%C%_liblinkev_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS)
+
 LINK_TEST_LIBS = src/link/liblink.la src/term/libterm.la $(UNIT_LIBS)
 check_PROGRAMS += tests/unit/test_link
 tests_unit_test_link_SOURCES = tests/unit/test_link.c tests/unit/fake_link.c tests/unit/fake_link.h
 tests_unit_test_link_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_link_LDADD = $(LINK_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_link_evented
+tests_unit_test_link_evented_SOURCES = tests/unit/test_link_evented.c tests/unit/fake_link.c tests/unit/fake_link.h
+tests_unit_test_link_evented_CPPFLAGS = $(UNIT_CPPFLAGS) $(EVENT_CFLAGS)
+tests_unit_test_link_evented_LDADD = src/link/liblinkev.la $(LINK_TEST_LIBS) $(EVENT_LIBS)
