@@ -1,6 +1,21 @@
 sbin_PROGRAMS += hornbeamd
-hornbeamd_SOURCES = %D%/main.c
+hornbeamd_SOURCES = %D%/main.c \
+	%D%/backoff.h \
+	%D%/companion.c %D%/companion.h \
+	%D%/control.c %D%/control.h \
+	%D%/control_client.c %D%/control_client.h \
+	%D%/erl.c %D%/erl.h \
+	%D%/identity.c %D%/identity.h \
+	%D%/limits.c %D%/limits.h \
+	%D%/master.c %D%/master.h \
+	%D%/notify.c %D%/notify.h \
+	%D%/options.c %D%/options.h \
+	%D%/report.c %D%/report.h \
+	%D%/shared.c %D%/shared.h \
+	%D%/spawn.c %D%/spawn.h \
+	%D%/worker_entry.c %D%/worker_entry.h \
+	%D%/workers.c %D%/workers.h
 hornbeamd_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(DEFS_DIRS)
 hornbeamd_LDADD = src/worker/libworker.la src/py/libpy.la src/net/libnet.la src/http/libhttp.la \
-	src/link/liblink.la src/term/libterm.la src/config/libconfig.la src/common/libcommon.la \
+	src/link/liblinkev.la src/link/liblink.la src/term/libterm.la src/config/libconfig.la src/common/libcommon.la \
 	$(PYTHON_EMBED_LIBS) $(EVENT_LIBS) $(YAML_LIBS) $(JANSSON_LIBS) -lpthread

@@ -1,6 +1,256 @@
-/* Entry point. */
-int
-main(void)
+/*
+ * hornbeamd: the set-ups in their order, then the loop.  The same program
+ * with --worker is a worker.
+ */
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "common/fd.h"
+#include "common/log.h"
+#include "common/str.h"
+#include "config/config.h"
+#include "hornbeamd/companion.h"
+#include "hornbeamd/control.h"
+#include "hornbeamd/identity.h"
+#include "hornbeamd/limits.h"
+#include "hornbeamd/master.h"
+#include "hornbeamd/notify.h"
+#include "hornbeamd/options.h"
+#include "hornbeamd/shared.h"
+#include "hornbeamd/worker_entry.h"
+#include "hornbeamd/workers.h"
+
+/* The exit status for a failure before the loop. */
+static int
+exit_status(const struct hb_error *err)
 {
+	switch (err->kind) {
+	case HB_ERROR_USAGE:
+		return EX_USAGE;
+	case HB_ERROR_CONFIG:
+	case HB_ERROR_VALUE:
+		return EX_CONFIG;
+	case HB_ERROR_BIND:
+		return EX_CANTCREAT;
+	case HB_ERROR_PERMISSION:
+		return EX_NOPERM;
+	default:
+		return EX_OSERR;
+	}
+}
+
+static int
+print(struct hb_buf *text)
+{
+	int ok = !text->failed && fwrite(text->data, 1, text->len, stdout) == text->len && fflush(stdout) == 0;
+
+	hb_buf_free(text);
+	return ok ? EX_OK : EX_OSERR;
+}
+
+static int
+print_usage(void)
+{
+	struct hb_buf text = HB_BUF_INIT;
+
+	hb_options_usage(&text);
+	return print(&text);
+}
+
+static int
+print_config(const struct hb_config *config, enum hb_config_form form)
+{
+	struct hb_buf text = HB_BUF_INIT;
+
+	hb_config_dump(config, form, &text);
+	return print(&text);
+}
+
+static struct hb_config *
+load_config(const struct hb_options *options, const char **file, struct hb_error *err)
+{
+	struct hb_config_source source;
+	struct hb_config *config;
+
+	hb_options_source(options, environ, &source);
+	*file = source.file;
+	config = hb_config_load(&source, err);
+	if (config != NULL && options->verbose > 0)
+		config->log.level = HB_LOG_DEBUG;
+	return config;
+}
+
+static int
+need_apps(const struct hb_config *config, const char *file, struct hb_error *err)
+{
+	if (config->apps_count > 0)
+		return 0;
+	return hb_error_set(err, HB_ERROR_CONFIG,
+	    "%s: apps: there is none; add `apps: [{mount: /, app: \"module:callable\"}]`",
+	    file != NULL ? file : HB_SYSCONFDIR "/hornbeam.yaml");
+}
+
+static int
+open_listeners(struct hb_master *m, struct hb_error *err)
+{
+	m->listeners = hb_xcalloc(m->config->listen_count, sizeof *m->listeners);
+	for (; m->listeners_count < m->config->listen_count; m->listeners_count++) {
+		const struct hb_config_listen *listen = &m->config->listen[m->listeners_count];
+		const struct hb_listener_file file = {(mode_t)listen->mode, m->identity.drop ? m->identity.uid : (uid_t)-1,
+		    m->identity.drop ? m->identity.gid : (gid_t)-1};
+		struct hb_address address;
+		struct hb_error cause;
+
+		if (hb_address_parse(&address, listen->address, &cause) == -1)
+			return hb_error_set(err, HB_ERROR_CONFIG, "listen: %.400s", cause.text);
+		if (hb_listener_open(&m->listeners[m->listeners_count], &address, &file, &cause) == -1)
+			return hb_error_set(err, cause.kind, "listen: %.400s", cause.text);
+	}
 	return 0;
+}
+
+static int
+open_shared(struct hb_master *m, struct hb_error *err)
+{
+	size_t count;
+
+	m->exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+	m->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (m->exe_fd == -1 || m->null_fd == -1)
+		return hb_error_errno(err, HB_ERROR_SYSTEM, "/proc/self/exe, /dev/null");
+	m->config_fd = hb_shared_config(m->config, err);
+	if (m->config_fd == -1)
+		return -1;
+	m->counters_fd = hb_shared_counters(m->config->workers, err);
+	if (m->counters_fd == -1)
+		return -1;
+	m->counters = hb_shared_counters_map(m->counters_fd, &count, err);
+	return m->counters == NULL ? -1 : 0;
+}
+
+static int
+open_loop(struct hb_master *m, struct hb_listener *control, struct hb_error *err)
+{
+	(void)signal(SIGPIPE, SIG_IGN);
+	m->base = event_base_new();
+	if (m->base == NULL)
+		return hb_error_set(err, HB_ERROR_SYSTEM, "cannot make an event loop");
+	m->companion = hb_companion_new(m, err);
+	if (m->companion == NULL)
+		return -1;
+	m->workers = hb_workers_new(m);
+	if (m->workers != NULL)
+		m->control = hb_control_new(m, control);
+	return m->control == NULL ? hb_error_set(err, HB_ERROR_MEMORY, "out of memory") : 0;
+}
+
+static void
+close_all(struct hb_master *m, struct hb_listener *control)
+{
+	if (m->control != NULL)
+		hb_control_free(m->control);
+	else
+		hb_listener_close(control, 1);
+	hb_workers_free(m->workers);
+	hb_companion_free(m->companion);
+	if (m->base != NULL)
+		event_base_free(m->base);
+	for (size_t i = 0; i < m->listeners_count; i++)
+		hb_listener_close(&m->listeners[i], 1);
+	free(m->listeners);
+	free(m->link_path);
+	hb_identity_free(&m->identity);
+	hb_fd_close(&m->exe_fd);
+	hb_fd_close(&m->null_fd);
+	hb_fd_close(&m->config_fd);
+	hb_fd_close(&m->counters_fd);
+}
+
+static int
+serve(const struct hb_config *config, const char *file, struct hb_error *err)
+{
+	struct hb_master m = {.config = config, .config_file = file, .exe_fd = -1, .null_fd = -1, .config_fd = -1,
+	    .counters_fd = -1};
+	struct hb_listener control = {.fd = -1};
+	int status;
+
+	m.link_path = hb_xasprintf("%s.link", config->control.socket);
+	hb_notify_init();
+	hb_limits_apply(config);
+	if (need_apps(config, file, err) == -1 || hb_identity_resolve(&m.identity, config, err) == -1 ||
+	    hb_control_open(&control, config, &m.identity, err) == -1 || open_listeners(&m, err) == -1 ||
+	    hb_identity_drop(&m.identity, err) == -1 || open_shared(&m, err) == -1 ||
+	    open_loop(&m, &control, err) == -1) {
+		hb_err("%s", err->text);
+		status = exit_status(err);
+	} else {
+		if (geteuid() == 0)
+			hb_warn("master: running as root; `user` in the configuration names another user");
+		status = hb_master_run(&m);
+	}
+	close_all(&m, &control);
+	return status;
+}
+
+static int
+run(const struct hb_options *options)
+{
+	struct hb_error err;
+	const char *file;
+	struct hb_config *config = load_config(options, &file, &err);
+	int status;
+
+	if (config == NULL) {
+		fprintf(stderr, "hornbeamd: %s\n", err.text);
+		return exit_status(&err);
+	}
+	hb_log_open("hornbeamd", config->log.level);
+	if (options->action == HB_ACTION_CHECK)
+		status = EX_OK;
+	else if (options->action == HB_ACTION_PRINT_CONFIG)
+		status = print_config(config, options->form);
+	else
+		status = serve(config, file, &err);
+	hb_config_free(config);
+	return status;
+}
+
+int
+main(int argc, char **argv)
+{
+	struct hb_options options;
+	struct hb_error err;
+	int status = EX_OSERR;
+
+	if (hb_limits_descriptors(&err) == -1)
+		return EX_OSERR;
+	if (hb_options_parse(&options, argc, argv, &err) == -1) {
+		fprintf(stderr, "hornbeamd: %s\n", err.text);
+		return EX_USAGE;
+	}
+	switch (options.action) {
+	case HB_ACTION_RUN:
+	case HB_ACTION_CHECK:
+	case HB_ACTION_PRINT_CONFIG:
+		status = run(&options);
+		break;
+	case HB_ACTION_WORKER:
+		status = hb_worker_entry(options.worker);
+		break;
+	case HB_ACTION_VERSION:
+		puts("hornbeamd " PACKAGE_VERSION);
+		status = EX_OK;
+		break;
+	case HB_ACTION_HELP:
+		status = print_usage();
+		break;
+	}
+	hb_options_free(&options);
+	return status;
 }

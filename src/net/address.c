@@ -2,7 +2,6 @@
 #include "net/address.h"
 
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -40,16 +39,8 @@ parse_port(const char *text, const char *port, uint16_t *out, struct hb_error *e
 }
 
 static int
-parse_ipv6(struct hb_address *a, char *host)
+parse_ipv6(struct hb_address *a, const char *host)
 {
-	char *scope = strchr(host, '%');
-
-	if (scope != NULL) {
-		*scope++ = '\0';
-		a->u.in6.sin6_scope_id = if_nametoindex(scope);
-		if (a->u.in6.sin6_scope_id == 0)
-			return -1;
-	}
 	a->u.in6.sin6_family = AF_INET6;
 	a->len = sizeof a->u.in6;
 	return inet_pton(AF_INET6, host, &a->u.in6.sin6_addr) == 1 ? 0 : -1;
@@ -60,14 +51,6 @@ parse_ipv4(struct hb_address *a, const char *host)
 {
 	a->u.in.sin_family = AF_INET;
 	a->len = sizeof a->u.in;
-	if (strcmp(host, "*") == 0) {
-		a->u.in.sin_addr.s_addr = htonl(INADDR_ANY);
-		return 0;
-	}
-	if (strcmp(host, "localhost") == 0) {
-		a->u.in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-		return 0;
-	}
 	return inet_pton(AF_INET, host, &a->u.in.sin_addr) == 1 ? 0 : -1;
 }
 
@@ -75,7 +58,7 @@ int
 hb_address_parse(struct hb_address *a, const char *text, struct hb_error *err)
 {
 	const char *colon = strrchr(text, ':'), *start = text;
-	char host[INET6_ADDRSTRLEN + IF_NAMESIZE + 1];
+	char host[INET6_ADDRSTRLEN];
 	size_t len;
 	bool brackets;
 

@@ -1,7 +1,6 @@
 /*
  * Addresses as the configuration and the logs write them: "127.0.0.1:8000",
- * "[::1]:8000", "unix:/path".  Hosts are numeric; "localhost" is 127.0.0.1
- * and "*" is every IPv4 address.
+ * "[::1]:8000", "unix:/path".  Hosts are numeric.
  */
 #ifndef HB_NET_ADDRESS_H
 #define HB_NET_ADDRESS_H

@@ -66,24 +66,11 @@ START_TEST(address_comes_back_as_it_was_written)
 }
 END_TEST
 
-START_TEST(names_for_every_address_and_loopback_are_known)
-{
-	struct hb_address a = parsed("*:80");
-	char out[HB_ADDRESS_TEXT];
-
-	hb_address_format(&a, out);
-	ck_assert_str_eq(out, "0.0.0.0:80");
-	a = parsed("localhost:80");
-	hb_address_format(&a, out);
-	ck_assert_str_eq(out, "127.0.0.1:80");
-}
-END_TEST
-
 START_TEST(malformed_addresses_are_refused_by_name)
 {
 	static const char *const bad[] = {"", "8000", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536", "127.0.0.1:-1",
 	    "127.0.0.1: 80", "127.0.0.1:8000x", "127.0.0.1:000080", "256.0.0.1:80", "example.org:80", "::1:80", "[::1]",
-	    "[::1:80", "[127.0.0.1]:80", "[]:80", "unix:", "unix:relative", ":80", "[fe80::1%nosuchdevice]:80"};
+	    "[::1:80", "[127.0.0.1]:80", "[]:80", "unix:", "unix:relative", ":80", "*:80", "localhost:80", "[fe80::1%lo]:80"};
 	struct hb_address a;
 	struct hb_error err;
 
@@ -287,7 +274,6 @@ unit_suite(void)
 	TCase *t = tcase_create("addresses"), *u = tcase_create("unix sockets");
 
 	tcase_add_test(t, address_comes_back_as_it_was_written);
-	tcase_add_test(t, names_for_every_address_and_loopback_are_known);
 	tcase_add_test(t, malformed_addresses_are_refused_by_name);
 	tcase_add_test(t, path_too_long_for_a_socket_is_refused);
 	tcase_add_test(t, host_and_port_come_apart);

@@ -1,0 +1,47 @@
+/*
+ * The companion: the Erlang VM that the master starts, and starts again when
+ * it dies.  HACKING's section "The companion and the master" tells the words
+ * that the two exchange.
+ */
+#ifndef HB_HORNBEAMD_COMPANION_H
+#define HB_HORNBEAMD_COMPANION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "common/error.h"
+
+struct hb_companion;
+struct hb_master;
+
+enum hb_companion_state {
+	HB_COMPANION_NONE, /* not started yet */
+	HB_COMPANION_STARTING,
+	HB_COMPANION_READY,
+	HB_COMPANION_BACKOFF,  /* dead; waits for its next start */
+	HB_COMPANION_STOPPING, /* told to end */
+	HB_COMPANION_GONE      /* dead, for good */
+};
+
+struct hb_companion_info {
+	enum hb_companion_state state;
+	pid_t pid; /* 0: none */
+	int64_t uptime_ms;
+	uint64_t restarts;
+};
+
+/* The master is borrowed.  NULL with err, for instance where there is no erl. */
+struct hb_companion *hb_companion_new(struct hb_master *m, struct hb_error *err) HB_WARN_UNUSED;
+void hb_companion_free(struct hb_companion *c);
+
+void hb_companion_start(struct hb_companion *c);
+void hb_companion_stop(struct hb_companion *c);
+void hb_companion_kill(struct hb_companion *c);
+void hb_companion_reap(struct hb_companion *c); /* after SIGCHLD */
+bool hb_companion_gone(const struct hb_companion *c);
+bool hb_companion_is_ready(const struct hb_companion *c);
+void hb_companion_info(const struct hb_companion *c, struct hb_companion_info *info);
+const char *hb_companion_state_name(enum hb_companion_state state);
+
+#endif

@@ -1,0 +1,167 @@
+/* The companion's command line and words: see erl.h. */
+#include "hornbeamd/erl.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "common/str.h"
+#include "hornbeamd/spawn.h"
+#include "term/term.h"
+
+/* Finds a program as execvp(3) does; NULL when there is none. */
+static char *
+find_program(const char *name)
+{
+	const char *path = getenv("PATH"), *end;
+
+	if (strchr(name, '/') != NULL)
+		return access(name, X_OK) == 0 ? hb_xstrdup(name) : NULL;
+	for (path = path != NULL ? path : "/usr/local/bin:/usr/bin:/bin"; *path != '\0'; path = *end == ':' ? end + 1 : end) {
+		char *file;
+
+		end = strchrnul(path, ':');
+		file = hb_xasprintf("%.*s/%s", (int)(end - path), path, name);
+		if (end > path && access(file, X_OK) == 0)
+			return file;
+		free(file);
+	}
+	return NULL;
+}
+
+/* The one that ERL names; else the one of the build; else the first in PATH. */
+static char *
+find_erl(struct hb_error *err)
+{
+	const char *wanted = getenv("ERL");
+	char *path;
+
+	if (wanted != NULL && *wanted != '\0') {
+		path = find_program(wanted);
+	} else {
+		path = find_program(HB_ERL);
+		if (path == NULL)
+			path = find_program("erl");
+	}
+	if (path == NULL)
+		hb_error_set(err, HB_ERROR_SYSTEM, "%s: not found; install erlang-base",
+		    wanted != NULL && *wanted != '\0' ? wanted : "erl");
+	return path;
+}
+
+/* A build tree's own application comes before the installed one. */
+static char *
+ebin_directory(void)
+{
+	const char *build = getenv("HORNBEAM_BUILD");
+
+	return build != NULL && *build != '\0' ? hb_xasprintf("%s/erlang/ebin", build) : hb_xstrdup(HB_EBINDIR);
+}
+
+/* Every word is a copy, so that one loop gives all of them back. */
+static void
+fill_argv(struct hb_erl *erl, const struct hb_config *config)
+{
+	static const char *const fixed[] = {"erl", "-noinput", "-boot", "start_clean", "-hidden",
+	    /* An idle VM stays idle instead of spinning for work. */
+	    "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"};
+	const size_t words = sizeof fixed / sizeof *fixed;
+	size_t n = 0;
+
+	erl->argv = hb_xcalloc(words + 2 * config->erlang.code_path_count + 5, sizeof *erl->argv);
+	for (size_t i = 0; i < words; i++)
+		erl->argv[n++] = hb_xstrdup(fixed[i]);
+	erl->argv[n++] = hb_xstrdup("-pa");
+	erl->argv[n++] = ebin_directory();
+	for (size_t i = 0; i < config->erlang.code_path_count; i++) {
+		erl->argv[n++] = hb_xstrdup("-pa");
+		erl->argv[n++] = hb_xstrdup(config->erlang.code_path[i]);
+	}
+	erl->argv[n++] = hb_xstrdup("-s");
+	erl->argv[n] = hb_xstrdup("hornbeam_main");
+}
+
+/* What ERL_ variables of whoever started us would change is not ours to have changed. */
+static void
+fill_environment(struct hb_erl *erl, const char *home)
+{
+	static const char *const foreign[] = {"ERL_*", "ERLANG_*", "BINDIR", "ROOTDIR", "PROGNAME", "EMU", NULL};
+
+	erl->envp = hb_environ_without(environ, foreign);
+	if (hb_environ_get(erl->envp, "HOME") == NULL)
+		erl->envp = hb_environ_set(erl->envp, "HOME", home);
+	erl->envp = hb_environ_set(erl->envp, "ERL_CRASH_DUMP_BYTES", "0");
+}
+
+int
+hb_erl_init(struct hb_erl *erl, const struct hb_config *config, const char *home, struct hb_error *err)
+{
+	memset(erl, 0, sizeof *erl);
+	erl->path = find_erl(err);
+	if (erl->path == NULL)
+		return -1;
+	fill_argv(erl, config);
+	fill_environment(erl, home);
+	return 0;
+}
+
+void
+hb_erl_free(struct hb_erl *erl)
+{
+	free(erl->path);
+	hb_environ_free(erl->argv);
+	hb_environ_free(erl->envp);
+	memset(erl, 0, sizeof *erl);
+}
+
+static void
+put_limit(struct hb_buf *out, const char *name, uint64_t limit)
+{
+	hb_term_put_atom(out, name);
+	hb_term_put_uint(out, limit);
+}
+
+void
+hb_erl_put_config(struct hb_buf *out, const struct hb_config *config, const char *link_path)
+{
+	static const char *const levels[] = {"debug", "info", "warning", "error"};
+	size_t start = out->len;
+
+	hb_buf_add_u32(out, 0);
+	hb_term_put_version(out);
+	hb_term_put_map(out, 4);
+	hb_term_put_atom(out, "link");
+	hb_term_put_str(out, link_path);
+	hb_term_put_atom(out, "state");
+	hb_term_put_map(out, 3);
+	put_limit(out, "max_keys", config->state.max_keys);
+	put_limit(out, "max_bytes", config->state.max_bytes);
+	put_limit(out, "max_value", config->state.max_value);
+	hb_term_put_atom(out, "log_level");
+	hb_term_put_atom(out, levels[config->log.level]);
+	hb_term_put_atom(out, "vsn");
+	hb_term_put_str(out, PACKAGE_VERSION);
+	if (!out->failed)
+		hb_put_u32(out->data + start, (uint32_t)(out->len - start - 4));
+}
+
+int
+hb_erl_answer(const void *p, size_t len, int64_t *pid, struct hb_error *err)
+{
+	struct hb_term_reader reader;
+	struct hb_error inner;
+	const unsigned char *text;
+	uint32_t arity;
+	size_t n;
+	char tag[16];
+
+	if (hb_term_open(&reader, p, len, &inner) == -1 || hb_term_want_tuple(&reader, &arity, &inner) == -1 ||
+	    arity != 2 || hb_term_want_atom(&reader, tag, sizeof tag, &inner) == -1)
+		return hb_error_set(err, HB_ERROR_PROTOCOL, "unexpected term from the companion");
+	if (strcmp(tag, "ready") == 0 && hb_term_want_int(&reader, pid, &inner) == 0)
+		return 0;
+	if (strcmp(tag, "failed") == 0 && hb_term_want_binary(&reader, &text, &n, &inner) == 0)
+		return hb_error_set(err, HB_ERROR_REMOTE, "%.*s", (int)n, (const char *)text);
+	return hb_error_set(err, HB_ERROR_PROTOCOL, "unexpected term from the companion");
+}

@@ -1,0 +1,28 @@
+/* The command that runs the companion, and the terms that go to it and come from it. */
+#ifndef HB_HORNBEAMD_ERL_H
+#define HB_HORNBEAMD_ERL_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "common/buf.h"
+#include "common/error.h"
+#include "config/config.h"
+
+struct hb_erl {
+	char *path; /* of erl */
+	char **argv;
+	char **envp;
+};
+
+/* Finds erl and makes its arguments and environment.  -1 with err where there is no erl. */
+int hb_erl_init(struct hb_erl *erl, const struct hb_config *config, const char *home, struct hb_error *err)
+    HB_WARN_UNUSED;
+void hb_erl_free(struct hb_erl *erl);
+
+/* Appends the configuration, with the four bytes of its length in front. */
+void hb_erl_put_config(struct hb_buf *out, const struct hb_config *config, const char *link_path);
+/* Reads an answer: 0 with the process id for ready, -1 with err, HB_ERROR_REMOTE when the companion failed. */
+int hb_erl_answer(const void *p, size_t len, int64_t *pid, struct hb_error *err) HB_WARN_UNUSED;
+
+#endif

@@ -1,0 +1,213 @@
+/* The master's states, from start to end: see master.h. */
+#include "hornbeamd/master.h"
+
+#include <event2/event.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sysexits.h>
+
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "hornbeamd/companion.h"
+#include "hornbeamd/control.h"
+#include "hornbeamd/notify.h"
+#include "hornbeamd/workers.h"
+
+const char *
+hb_master_state_name(enum hb_master_state state)
+{
+	static const char *const names[] = {"starting", "ready", "draining", "stopping"};
+
+	return names[state];
+}
+
+static void
+set_state(struct hb_master *m, enum hb_master_state state)
+{
+	if (m->state == state)
+		return;
+	hb_debug("master: %s -> %s", hb_master_state_name(m->state), hb_master_state_name(state));
+	m->state = state;
+}
+
+static void
+announce_ready(const struct hb_master *m)
+{
+	struct hb_buf text = HB_BUF_INIT;
+	char address[HB_ADDRESS_TEXT];
+
+	for (size_t i = 0; i < m->listeners_count; i++) {
+		hb_address_format(&m->listeners[i].address, address);
+		hb_buf_printf(&text, "%s%s", i == 0 ? "" : ", ", address);
+	}
+	if (!text.failed)
+		hb_info("master: ready on %.*s with %u worker%s", (int)text.len, (const char *)text.data,
+		    m->config->workers, m->config->workers == 1 ? "" : "s");
+	hb_buf_free(&text);
+	hb_notify("READY=1\nSTATUS=serving");
+}
+
+/* Nobody is served any more: new connections are refused instead of waiting for nobody. */
+static void
+close_listeners(struct hb_master *m)
+{
+	for (size_t i = 0; i < m->listeners_count; i++)
+		hb_listener_close(&m->listeners[i], 1);
+}
+
+static void
+stop_companion(struct hb_master *m)
+{
+	set_state(m, HB_MASTER_STOPPING);
+	hb_companion_stop(m->companion);
+}
+
+static void
+drain(struct hb_master *m)
+{
+	struct timeval graceful = {m->config->timeouts.graceful / 1000, m->config->timeouts.graceful % 1000 * 1000};
+
+	set_state(m, HB_MASTER_DRAINING);
+	hb_notify("STOPPING=1\nSTATUS=draining");
+	close_listeners(m);
+	evtimer_add(m->graceful, &graceful);
+	hb_workers_drain(m->workers);
+	hb_master_gone(m);
+}
+
+static void
+stop_now(struct hb_master *m)
+{
+	if (m->state != HB_MASTER_STOPPING)
+		set_state(m, HB_MASTER_DRAINING);
+	hb_notify("STOPPING=1\nSTATUS=stopping");
+	close_listeners(m);
+	hb_workers_kill(m->workers);
+	hb_companion_kill(m->companion);
+	hb_master_gone(m);
+}
+
+void
+hb_master_gone(struct hb_master *m)
+{
+	if (m->state == HB_MASTER_DRAINING && hb_workers_gone(m->workers))
+		stop_companion(m);
+	if (m->state == HB_MASTER_STOPPING && hb_companion_gone(m->companion))
+		event_base_loopbreak(m->base);
+}
+
+void
+hb_master_fail(struct hb_master *m, int exit_status)
+{
+	if (m->exit_status == EX_OK)
+		m->exit_status = exit_status;
+	stop_now(m);
+}
+
+void
+hb_master_companion_ready(struct hb_master *m)
+{
+	if (m->state == HB_MASTER_STARTING)
+		hb_workers_start(m->workers);
+}
+
+void
+hb_master_workers_ready(struct hb_master *m)
+{
+	if (m->state != HB_MASTER_STARTING)
+		return;
+	set_state(m, HB_MASTER_READY);
+	announce_ready(m);
+}
+
+static void
+on_graceful_over(evutil_socket_t fd, short what, void *arg)
+{
+	struct hb_master *m = arg;
+
+	hb_warn("master: requests were still running after timeouts.graceful; killing their workers");
+	hb_workers_kill(m->workers);
+}
+
+static void
+on_stop(evutil_socket_t sig, short what, void *arg)
+{
+	struct hb_master *m = arg;
+
+	switch (m->state) {
+	case HB_MASTER_STARTING:
+	case HB_MASTER_READY:
+		hb_info("master: signal %d: draining", (int)sig);
+		drain(m);
+		break;
+	case HB_MASTER_DRAINING:
+	case HB_MASTER_STOPPING:
+		hb_info("master: signal %d again: stopping at once", (int)sig);
+		stop_now(m);
+		break;
+	}
+}
+
+static void
+on_child(evutil_socket_t sig, short what, void *arg)
+{
+	struct hb_master *m = arg;
+
+	hb_companion_reap(m->companion);
+	hb_workers_reap(m->workers);
+}
+
+static void
+on_hangup(evutil_socket_t sig, short what, void *arg)
+{
+	hb_warn("master: SIGHUP: this version does not reload; restart hornbeamd for a changed configuration");
+}
+
+static void
+on_reopen(evutil_socket_t sig, short what, void *arg)
+{
+	struct hb_master *m = arg;
+
+	hb_info("master: SIGUSR1: opening the logs again");
+	hb_workers_reopen_logs(m->workers);
+}
+
+static int
+take_signals(struct hb_master *m)
+{
+	static const struct {
+		int sig;
+		event_callback_fn call;
+	} table[HB_MASTER_SIGNALS] = {
+	    {SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGCHLD, on_child}, {SIGHUP, on_hangup}, {SIGUSR1, on_reopen}};
+
+	for (size_t i = 0; i < HB_MASTER_SIGNALS; i++) {
+		m->signals[i] = evsignal_new(m->base, table[i].sig, table[i].call, m);
+		if (m->signals[i] == NULL || evsignal_add(m->signals[i], NULL) == -1)
+			return -1;
+	}
+	m->graceful = evtimer_new(m->base, on_graceful_over, m);
+	return m->graceful == NULL ? -1 : 0;
+}
+
+int
+hb_master_run(struct hb_master *m)
+{
+	m->started_ms = hb_clock_ms();
+	if (take_signals(m) == -1) {
+		hb_err("master: cannot watch signals");
+		return EX_OSERR;
+	}
+	hb_companion_start(m->companion);
+	/* A failure at the very start may have ended the run already. */
+	if (!(m->state == HB_MASTER_STOPPING && hb_companion_gone(m->companion)))
+		event_base_dispatch(m->base);
+	for (size_t i = 0; i < HB_MASTER_SIGNALS; i++)
+		event_free(m->signals[i]);
+	event_free(m->graceful);
+	close_listeners(m);
+	if (m->exit_status == EX_OK)
+		hb_info("master: stopped");
+	return m->exit_status;
+}
