@@ -1,0 +1,49 @@
+# The companion: one .beam per module, and the application's resource file.
+ERL_MODULES = \
+	hornbeam_app \
+	hornbeam_clock \
+	hornbeam_embedded \
+	hornbeam_error \
+	hornbeam_lease \
+	hornbeam_link \
+	hornbeam_link_codec \
+	hornbeam_link_hello \
+	hornbeam_link_listener \
+	hornbeam_link_ops \
+	hornbeam_link_sup \
+	hornbeam_links \
+	hornbeam_log \
+	hornbeam_state \
+	hornbeam_state_sup \
+	hornbeam_status \
+	hornbeam_store \
+	hornbeam_sup \
+	hornbeam_sweeper \
+	hornbeam_table
+ERL_BEAMS = $(ERL_MODULES:%=%D%/ebin/%.beam)
+ERL_APP = %D%/ebin/hornbeam.app
+ERL_INCLUDES = %D%/include/hornbeam_link.hrl
+ERL_FLAGS = +debug_info +deterministic +warn_missing_spec -Werror -I $(top_srcdir)/%D%/include
+
+erl_ebindir = $(erlanglibdir)/hornbeam-$(PACKAGE_VERSION)/ebin
+erl_includedir = $(erlanglibdir)/hornbeam-$(PACKAGE_VERSION)/include
+nodist_erl_ebin_DATA = $(ERL_BEAMS) $(ERL_APP)
+dist_erl_include_DATA = $(ERL_INCLUDES)
+
+AM_V_ERLC = $(am__v_ERLC_@AM_V@)
+am__v_ERLC_ = $(am__v_ERLC_@AM_DEFAULT_V@)
+am__v_ERLC_0 = @echo "  ERLC    " $@;
+am__v_ERLC_1 =
+
+%D%/ebin/%.beam: %D%/src/%.erl $(ERL_INCLUDES)
+	$(AM_V_at)$(MKDIR_P) $(@D)
+	$(AM_V_ERLC)$(ERLC) $(ERL_FLAGS) -o $(@D) $<
+
+$(ERL_APP): %D%/src/hornbeam.app.in Makefile
+	$(AM_V_at)$(MKDIR_P) $(@D)
+	$(AM_V_GEN)modules=`echo $(ERL_MODULES) | sed 's/ /, /g'`; \
+	sed -e 's/@PACKAGE[_]VERSION@/$(PACKAGE_VERSION)/' -e "s/@MODULES@/$$modules/" \
+	    $(top_srcdir)/%D%/src/hornbeam.app.in >$@.tmp && mv $@.tmp $@
+
+EXTRA_DIST += $(ERL_MODULES:%=%D%/src/%.erl) %D%/src/hornbeam.app.in
+CLEANFILES += $(ERL_BEAMS) $(ERL_APP)

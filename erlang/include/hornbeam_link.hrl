@@ -1,0 +1,38 @@
+%% The link's frames and operations, as HACKING's section "The link" tells
+%% them.  src/link/proto.h holds the same numbers; a test compares the two.
+
+-define(HB_LINK_VERSION, 1).
+-define(HB_LINK_HEADER, 16).
+-define(HB_LINK_FRAME_MAX, 16777216).
+-define(HB_LINK_PART_MAX, 1048576).
+
+-define(HB_LINK_REPLY, 1).
+-define(HB_LINK_MORE, 2).
+-define(HB_LINK_ERROR, 4).
+
+-define(HB_OP_HELLO, 1).
+-define(HB_OP_PING, 2).
+-define(HB_OP_STATUS, 3).
+-define(HB_OP_GET, 16).
+-define(HB_OP_SET, 17).
+-define(HB_OP_ADD, 18).
+-define(HB_OP_REPLACE, 19).
+-define(HB_OP_DELETE, 20).
+-define(HB_OP_INCR, 21).
+-define(HB_OP_GET_MULTI, 22).
+-define(HB_OP_SET_MULTI, 23).
+-define(HB_OP_KEYS, 24).
+-define(HB_OP_GETS, 25).
+-define(HB_OP_CAS, 26).
+-define(HB_OP_EXPIRE, 27).
+-define(HB_OP_TTL, 28).
+-define(HB_OP_EXISTS, 29).
+-define(HB_OP_FETCH, 30).
+-define(HB_OP_FETCH_PUT, 31).
+-define(HB_OP_FETCH_DROP, 32).
+
+%% Answered by the master, at the control socket.
+-define(HB_OP_LINK, 128).
+-define(HB_OP_MASTER_STATUS, 129).
+-define(HB_OP_WORKERS, 130).
+-define(HB_OP_MASTER_PING, 131).

@@ -1,0 +1,247 @@
+%% One link: the process that serves one client.  It handles what is in its
+%% mailbox, then writes all the replies at once.
+%%
+%% Nothing a client does makes it grow without bound: while a write waits for
+%% a client that does not read, nothing more is read from it, and after the
+%% listener's send timeout it is cut.  Long replies go out in parts, one at a
+%% time, with whatever else is to be said in between.
+-module(hornbeam_link).
+
+-export([start_link/1, go/1, init/1]).
+
+-include("hornbeam_link.hrl").
+-include_lib("kernel/include/logger.hrl").
+
+%% Messages from the socket before it must be asked again.
+-define(ACTIVE, 100).
+%% Replies are written when there are so many bytes of them, or nothing else to do.
+-define(BATCH, 262144).
+%% With so many bytes in parts to write, or so many answers to come, no more requests are taken.
+-define(PARTS_MAX, 33554432).
+-define(JOBS_MAX, 8).
+-define(PENDING_MAX, 10000).
+%% Words; a request of 16 MiB and its reply stay far below.
+-define(HEAP_MAX, 67108864).
+
+-record(link, {
+    socket :: gen_tcp:socket(),
+    %% The start of a frame: chunks, last first, and how many bytes it lacks at least.
+    input = [] :: [binary()],
+    missing = 0 :: integer(),
+    out = [] :: iodata(),
+    out_size = 0 :: non_neg_integer(),
+    %% Replies in parts, served in turn.
+    parts = [] :: [{byte(), Flags :: byte(), non_neg_integer(), [iodata(), ...]}],
+    parts_size = 0 :: non_neg_integer(),
+    jobs = 0 :: non_neg_integer(),
+    %% Requests that the leases will answer, and the monitor of those.
+    pending = #{} :: #{non_neg_integer() => byte()},
+    leases :: undefined | reference(),
+    ops :: counters:counters_ref(),
+    peer :: undefined | hornbeam_links:peer()
+}).
+
+-spec start_link(gen_tcp:socket()) -> {ok, pid()}.
+start_link(Socket) ->
+    Options = [
+        link, {min_heap_size, 2584}, {fullsweep_after, 20},
+        {max_heap_size, #{size => ?HEAP_MAX, kill => true, error_logger => true}}
+    ],
+    {ok, proc_lib:spawn_opt(?MODULE, init, [Socket], Options)}.
+
+%% -doc The process owns its socket now.
+-spec go(pid()) -> ok.
+go(Pid) ->
+    Pid ! go,
+    ok.
+
+-spec init(gen_tcp:socket()) -> ok.
+init(Socket) ->
+    receive
+        go -> ok
+    end,
+    try
+        arm(Socket),
+        loop(#link{socket = Socket, ops = counters:new(1, [])})
+    catch
+        throw:closed -> ok;
+        throw:unread -> ?LOG_WARNING("link: cut a client that left its replies unread");
+        throw:{cut, Text} -> ?LOG_WARNING("link: ~ts", [Text])
+    after
+        hornbeam_links:remove(),
+        gen_tcp:close(Socket)
+    end,
+    ok.
+
+loop(#link{parts = []} = Link) ->
+    receive
+        Message -> batch(message(Message, Link))
+    end;
+loop(Link) ->
+    batch(Link).
+
+%% What is in the mailbox, up to a fair share, before the replies are written.
+batch(#link{out_size = Size} = Link) when Size >= ?BATCH ->
+    loop(flush(Link));
+batch(Link) ->
+    receive
+        Message -> batch(message(Message, Link))
+    after 0 ->
+        loop(flush(Link))
+    end.
+
+message({tcp, Socket, Bytes}, #link{socket = Socket} = Link) ->
+    input(Bytes, Link);
+message({hornbeam_lease, Id, Answer}, #link{pending = Pending} = Link) ->
+    case maps:take(Id, Pending) of
+        {Op, Others} -> reply(Op, Id, lease_answer(Answer), Link#link{pending = Others});
+        error -> Link
+    end;
+message({job, Op, Id, Outcome}, #link{jobs = Jobs} = Link) ->
+    reply(Op, Id, Outcome, Link#link{jobs = Jobs - 1});
+message({tcp_passive, Socket}, #link{socket = Socket} = Link) ->
+    arm(Socket),
+    Link;
+message({tcp_closed, Socket}, #link{socket = Socket}) ->
+    throw(closed);
+message({tcp_error, Socket, _Reason}, #link{socket = Socket}) ->
+    throw(closed);
+message({'DOWN', Monitor, process, _, _}, #link{leases = Monitor, pending = Pending} = Link) ->
+    Failed = {refused, system, <<"the leases were lost: the companion has restarted them">>},
+    maps:fold(
+        fun(Id, Op, L) -> reply(Op, Id, Failed, L) end,
+        Link#link{leases = undefined, pending = #{}},
+        Pending
+    );
+message(Message, Link) ->
+    ?LOG_WARNING("link: unexpected message ~0tp", [Message]),
+    Link.
+
+lease_answer({refused, _, _} = Refused) -> Refused;
+lease_answer(Answer) -> {reply, hornbeam_link_codec:answer(Answer)}.
+
+arm(Socket) ->
+    case inet:setopts(Socket, [{active, ?ACTIVE}]) of
+        ok -> ok;
+        {error, _} -> throw(closed)
+    end.
+
+input(Bytes, #link{input = []} = Link) ->
+    requests(Bytes, Link);
+input(Bytes, #link{input = Input, missing = Missing} = Link) when byte_size(Bytes) < Missing ->
+    Link#link{input = [Bytes | Input], missing = Missing - byte_size(Bytes)};
+input(Bytes, #link{input = Input} = Link) ->
+    requests(iolist_to_binary(lists:reverse(Input, [Bytes])), Link#link{input = []}).
+
+requests(<<>>, Link) ->
+    Link;
+requests(Bytes, #link{parts_size = Size} = Link) when Size > ?PARTS_MAX ->
+    requests(Bytes, flush(Link));
+requests(Bytes, Link) ->
+    case hornbeam_link_codec:next(Bytes) of
+        {request, Request, Rest} ->
+            requests(Rest, request(Request, Link));
+        {more, Missing} ->
+            Link#link{input = [Bytes], missing = Missing};
+        {bad, Id, Op, Text} ->
+            close(reply(Op, Id, {refused, protocol, Text}, Link), Text)
+    end.
+
+request({_, Op, _, Id, _, _} = Request, #link{peer = undefined} = Link) ->
+    case hornbeam_link_hello:check(Request) of
+        {ok, Peer, Reply} ->
+            Known = Peer#{ops => Link#link.ops},
+            ok = hornbeam_links:add(Known),
+            reply(Op, Id, {reply, Reply}, Link#link{peer = Known});
+        {refused, _, Text} = Refused ->
+            close(reply(Op, Id, Refused, Link), Text)
+    end;
+request({Version, Op, Flags, Id, _, _}, Link) when Version =/= ?HB_LINK_VERSION; Flags =/= 0 ->
+    Text = <<"a frame of another version, or with flags">>,
+    close(reply(Op, Id, {refused, protocol, Text}, Link), Text);
+request({_, Op, _, Id, Deadline, Payload}, #link{ops = Ops} = Link) ->
+    counters:add(Ops, 1, 1),
+    case hornbeam_clock:past(Deadline) of
+        true -> Link;
+        false -> outcome(Op, Id, run(Op, Payload, Id, Deadline), Link)
+    end.
+
+run(Op, Payload, Id, Deadline) ->
+    guard(fun() -> hornbeam_link_ops:run(Op, Payload, Id, Deadline) end).
+
+guard(Fun) ->
+    try
+        Fun()
+    catch
+        throw:{refused, _, _} = Refused ->
+            Refused;
+        Class:Reason:Stack ->
+            ?LOG_ERROR("link: ~0tp", [{Class, Reason, Stack}]),
+            {refused, system, <<"internal error in the companion">>}
+    end.
+
+outcome(Op, Id, wait, #link{pending = Pending} = Link) when map_size(Pending) < ?PENDING_MAX ->
+    watch_leases(Link#link{pending = Pending#{Id => Op}});
+outcome(_Op, _Id, wait, _Link) ->
+    throw({cut, "cut a client with too many requests that wait"});
+outcome(Op, Id, {job, Fun}, #link{jobs = Jobs} = Link) when Jobs < ?JOBS_MAX ->
+    Self = self(),
+    _ = spawn_link(fun() -> Self ! {job, Op, Id, guard(fun() -> {reply, Fun()} end)} end),
+    Link#link{jobs = Jobs + 1};
+outcome(Op, Id, {job, Fun}, Link) ->
+    reply(Op, Id, guard(fun() -> {reply, Fun()} end), Link);
+outcome(Op, Id, Outcome, Link) ->
+    reply(Op, Id, Outcome, Link).
+
+watch_leases(#link{leases = undefined} = Link) ->
+    Link#link{leases = erlang:monitor(process, hornbeam_lease)};
+watch_leases(Link) ->
+    Link.
+
+reply(Op, Id, {refused, Class, Text}, Link) ->
+    append(Op, ?HB_LINK_ERROR, Id, hornbeam_link_codec:error(Class, Text), Link);
+reply(Op, Id, {reply, Payload}, Link) ->
+    case hornbeam_link_codec:parts(Payload) of
+        [One] ->
+            append(Op, 0, Id, One, Link);
+        Parts ->
+            #link{parts = Others, parts_size = Size} = Link,
+            Link#link{parts = Others ++ [{Op, 0, Id, Parts}], parts_size = Size + iolist_size(Payload)}
+    end.
+
+append(Op, Flags, Id, Payload, #link{out = Out, out_size = Size} = Link) ->
+    Frame = hornbeam_link_codec:frame(Op, Flags, Id, Payload),
+    grown(Link#link{out = [Out | Frame], out_size = Size + iolist_size(Frame)}).
+
+%% A message can hold many requests: their replies do not pile up.
+grown(#link{out_size = Size} = Link) when Size >= 4 * ?BATCH ->
+    flush(Link);
+grown(Link) ->
+    Link.
+
+%% Writes the replies and one part of one long reply.
+flush(#link{parts = []} = Link) ->
+    write(Link);
+flush(#link{parts = [{Op, Flags, Id, [Last]} | Others], parts_size = Size} = Link) ->
+    Left = Link#link{parts = Others, parts_size = Size - iolist_size(Last)},
+    write(add_part(Op, Flags, Id, Last, Left));
+flush(#link{parts = [{Op, Flags, Id, [Part | Rest]} | Others], parts_size = Size} = Link) ->
+    Left = Link#link{parts = Others ++ [{Op, Flags, Id, Rest}], parts_size = Size - iolist_size(Part)},
+    write(add_part(Op, Flags bor ?HB_LINK_MORE, Id, Part, Left)).
+
+add_part(Op, Flags, Id, Part, #link{out = Out} = Link) ->
+    Link#link{out = [Out | hornbeam_link_codec:frame(Op, Flags, Id, Part)]}.
+
+write(#link{out = []} = Link) ->
+    Link;
+write(#link{socket = Socket, out = Out} = Link) ->
+    case gen_tcp:send(Socket, Out) of
+        ok -> Link#link{out = [], out_size = 0};
+        {error, timeout} -> throw(unread);
+        {error, _} -> throw(closed)
+    end.
+
+-spec close(#link{}, iodata()) -> no_return().
+close(Link, Text) ->
+    _ = write(Link),
+    throw({cut, ["refused: ", Text]}).

@@ -1,0 +1,106 @@
+%% The operations of the link after hello: a request's payload to its reply.
+-module(hornbeam_link_ops).
+
+-export([run/4]).
+-export_type([outcome/0]).
+
+-include("hornbeam_link.hrl").
+
+%% wait: the leases answer later.  job: takes long, so another process runs it.
+-type outcome() :: {reply, iodata()} | wait | {job, fun(() -> iodata())}.
+
+%% Beyond so many keys an operation is a job.
+-define(MANY, 1000).
+
+-spec run(Op :: byte(), Payload :: binary(), Id :: non_neg_integer(), Deadline :: non_neg_integer()) -> outcome().
+run(?HB_OP_GET, Payload, _Id, _Deadline) ->
+    {reply, hornbeam_link_codec:value(hornbeam_store:get(hornbeam_link_codec:decode(Payload)))};
+run(Op, Payload, Id, Deadline) ->
+    case op(Op, hornbeam_link_codec:decode(Payload), Id, Deadline) of
+        {answer, Answer} -> {reply, hornbeam_link_codec:answer(Answer)};
+        Outcome -> Outcome
+    end.
+
+op(?HB_OP_SET, {Key, Value, Ttl}, _, _) ->
+    {answer, hornbeam_store:set(Key, Value, Ttl)};
+op(?HB_OP_INCR, {Key, Delta, Ttl}, _, _) ->
+    {answer, hornbeam_store:incr(Key, Delta, Ttl)};
+op(?HB_OP_GET_MULTI, Keys, _, _) when is_list(Keys) ->
+    many(Keys, fun() -> {values, hornbeam_store:get_multi(Keys)} end);
+op(?HB_OP_EXISTS, Keys, _, _) when is_list(Keys) ->
+    many(Keys, fun() -> hornbeam_store:exists(Keys) end);
+op(?HB_OP_SET_MULTI, {Pairs, Ttl}, _, _) when is_list(Pairs) ->
+    many(Pairs, fun() -> hornbeam_store:set_multi(Pairs, Ttl) end);
+op(?HB_OP_DELETE, Key, _, _) ->
+    {answer, hornbeam_store:delete(Key)};
+op(?HB_OP_ADD, {Key, Value, Ttl}, _, _) ->
+    {answer, hornbeam_store:add(Key, Value, Ttl)};
+op(?HB_OP_REPLACE, {Key, Value, Ttl}, _, _) ->
+    {answer, hornbeam_store:replace(Key, Value, Ttl)};
+op(?HB_OP_GETS, Key, _, _) ->
+    {answer, hornbeam_store:gets(Key)};
+op(?HB_OP_CAS, {Key, Value, Version}, _, _) ->
+    {answer, hornbeam_store:cas(Key, Value, Version)};
+op(?HB_OP_EXPIRE, {Key, Ttl}, _, _) ->
+    {answer, hornbeam_store:expire(Key, Ttl)};
+op(?HB_OP_TTL, Key, _, _) ->
+    {answer, hornbeam_store:ttl(Key)};
+op(?HB_OP_KEYS, {Prefix, Limit}, _, _) when is_integer(Limit), Limit >= 0 ->
+    keys(hornbeam_store:keys_start(Prefix), Prefix, Limit);
+op(?HB_OP_FETCH, Key, Id, Deadline) ->
+    case hornbeam_store:get(Key) of
+        {ok, Value} ->
+            {answer, {value, Value}};
+        none ->
+            hornbeam_lease:fetch(binary:copy(Key), {link, self(), Id}, Deadline),
+            wait
+    end;
+op(?HB_OP_FETCH_PUT, {Key, Token, Value, Ttl}, Id, _) ->
+    hornbeam_lease:put(Key, Token, Value, Ttl, {link, self(), Id}),
+    wait;
+op(?HB_OP_FETCH_DROP, {Key, Token}, Id, _) ->
+    hornbeam_lease:drop(Key, Token, {link, self(), Id}),
+    wait;
+op(?HB_OP_PING, [], _, _) ->
+    {answer, pong};
+op(?HB_OP_STATUS, [], _, _) ->
+    {job, fun() -> hornbeam_link_codec:answer(hornbeam_status:map()) end};
+op(Op, _Term, _, _) when
+    Op =:= ?HB_OP_PING; Op =:= ?HB_OP_STATUS; Op >= ?HB_OP_GET, Op =< ?HB_OP_FETCH_DROP
+->
+    hornbeam_error:throw(protocol, ["the request of operation ", integer_to_binary(Op), " is malformed"]);
+op(Op, _Term, _, _) ->
+    hornbeam_error:throw(protocol, ["unknown operation ", integer_to_binary(Op)]).
+
+many(Items, Fun) ->
+    case proper_length(Items, 0) of
+        Count when Count =< ?MANY -> {answer, Fun()};
+        _ -> {job, fun() -> hornbeam_link_codec:answer(Fun()) end}
+    end.
+
+proper_length([_ | Rest], Count) -> proper_length(Rest, Count + 1);
+proper_length([], Count) -> Count;
+proper_length(_, _Count) -> hornbeam_error:throw(protocol, "the list is not a proper one").
+
+%% The reply is encoded piece by piece, so that a long listing is never a list on a heap.
+keys(Cursor, Prefix, Limit) ->
+    case piece(Cursor, Prefix, Limit, 0, []) of
+        {reply, _} = Reply -> Reply;
+        More -> {job, fun() -> all_keys(More, Prefix, Limit) end}
+    end.
+
+all_keys({more, Cursor, Count, Pieces}, Prefix, Limit) ->
+    case piece(Cursor, Prefix, Limit, Count, Pieces) of
+        {reply, Reply} -> Reply;
+        More -> all_keys(More, Prefix, Limit)
+    end.
+
+piece(Cursor, Prefix, Limit, Before, Pieces) ->
+    Wanted = case Limit of 0 -> ?MANY; _ -> min(?MANY, Limit - Before) end,
+    {Keys, Next} = hornbeam_store:keys_from(Cursor, Prefix, Wanted),
+    Count = Before + length(Keys),
+    All = [Pieces, hornbeam_link_codec:keys(Keys)],
+    case Next =:= done orelse Count =:= Limit of
+        true -> {reply, hornbeam_link_codec:list(Count, All)};
+        false -> {more, Next, Count, All}
+    end.

@@ -1,0 +1,35 @@
+%% Owns the table of links and supervises the listener and the links.
+-module(hornbeam_link_sup).
+-behaviour(supervisor).
+
+-export([start_link/0, start_links/0, start_one/1, init/1]).
+
+-define(LINKS, hornbeam_link_links_sup).
+
+-spec start_link() -> {ok, pid()} | {error, term()}.
+start_link() ->
+    supervisor:start_link({local, ?MODULE}, ?MODULE, top).
+
+-spec start_links() -> {ok, pid()} | {error, term()}.
+start_links() ->
+    supervisor:start_link({local, ?LINKS}, ?MODULE, links).
+
+%% -doc A process for an accepted connection.
+-spec start_one(gen_tcp:socket()) -> {ok, pid()} | {error, term()}.
+start_one(Socket) ->
+    supervisor:start_child(?LINKS, [Socket]).
+
+-spec init(top | links) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
+init(top) ->
+    ok = hornbeam_links:new(),
+    Links = #{id => links, start => {?MODULE, start_links, []}, type => supervisor},
+    Listener = #{id => listener, start => {hornbeam_link_listener, start_link, []}},
+    Children =
+        case application:get_env(hornbeam, link, undefined) of
+            undefined -> [Links];
+            _Path -> [Links, Listener]
+        end,
+    {ok, {#{strategy => one_for_one, intensity => 5, period => 10}, Children}};
+init(links) ->
+    Link = #{id => link, start => {hornbeam_link, start_link, []}, restart => temporary},
+    {ok, {#{strategy => simple_one_for_one}, [Link]}}.

@@ -1,0 +1,206 @@
+%% The shared state for Erlang code: the keys that Python applications use,
+%% with ordinary terms as values.
+%%
+%% A key is a binary of 1 to 1024 bytes.  A time to live is a number of
+%% seconds above 0.  An atom that this node does not know makes reading a
+%% value an error, as values are decoded with `safe`.  What cannot be done
+%% raises error({Class, Text}), Class one of type, value and limit.
+-module(hornbeam_state).
+
+-compile({no_auto_import, [get/1]}).
+-export([get/1, get/2, gets/1, get_multi/1, exists/1, keys/0, keys/1, keys/2, ttl/1]).
+-export([set/2, set/3, add/2, add/3, delete/1, set_multi/1, set_multi/2, cas/3, expire/2]).
+-export([incr/1, incr/2, incr/3, decr/1, decr/2, fetch/2, fetch/3]).
+-export_type([key/0, ttl/0]).
+
+-type key() :: binary().
+-type ttl() :: number().
+
+%% -doc The value of a key, undefined if there is none.
+-spec get(key()) -> term().
+get(Key) ->
+    get(Key, undefined).
+
+%% -doc The value of a key, Default if there is none.
+-spec get(key(), Default) -> term() | Default.
+get(Key, Default) ->
+    case run(fun() -> hornbeam_store:get(Key) end) of
+        none -> Default;
+        {ok, Value} -> decode(Value)
+    end.
+
+%% -doc The value of a key with its version for cas/3; {undefined, 0} if there is none.
+-spec gets(key()) -> {term(), non_neg_integer()}.
+gets(Key) ->
+    case run(fun() -> hornbeam_store:gets(Key) end) of
+        none -> {undefined, 0};
+        {Value, Version} -> {decode(Value), Version}
+    end.
+
+%% -doc The values of those keys that are there.
+-spec get_multi([key()]) -> #{key() => term()}.
+get_multi(Keys) ->
+    Values = run(fun() -> hornbeam_store:get_multi(Keys) end),
+    maps:from_list([{Key, decode(Value)} || {Key, {ok, Value}} <- lists:zip(Keys, Values)]).
+
+-spec exists(key()) -> boolean().
+exists(Key) ->
+    [Exists] = run(fun() -> hornbeam_store:exists([Key]) end),
+    Exists.
+
+%% -doc All keys, sorted.
+-spec keys() -> [key()].
+keys() ->
+    keys(<<>>).
+
+%% -doc The keys that start with Prefix, sorted.
+-spec keys(binary()) -> [key()].
+keys(Prefix) ->
+    run(fun() -> hornbeam_store:keys(Prefix, 0) end).
+
+%% -doc The first Limit of them.
+-spec keys(binary(), pos_integer()) -> [key()].
+keys(Prefix, Limit) when is_integer(Limit), Limit > 0 ->
+    run(fun() -> hornbeam_store:keys(Prefix, Limit) end).
+
+%% -doc The seconds that a key has to live, none if it is not there.
+-spec ttl(key()) -> float() | infinity | none.
+ttl(Key) ->
+    case run(fun() -> hornbeam_store:ttl(Key) end) of
+        Ms when is_integer(Ms) -> Ms / 1000;
+        Other -> Other
+    end.
+
+%% -doc Sets a value for good: a time to live that the key had is gone.
+-spec set(key(), term()) -> ok.
+set(Key, Value) ->
+    run(fun() -> hornbeam_store:set(Key, encode(Value), 0) end).
+
+-spec set(key(), term(), ttl()) -> ok.
+set(Key, Value, Ttl) ->
+    run(fun() -> hornbeam_store:set(Key, encode(Value), ms(Ttl)) end).
+
+%% -doc Sets a value if the key is not there; whether it did.
+-spec add(key(), term()) -> boolean().
+add(Key, Value) ->
+    run(fun() -> hornbeam_store:add(Key, encode(Value), 0) end).
+
+-spec add(key(), term(), ttl()) -> boolean().
+add(Key, Value, Ttl) ->
+    run(fun() -> hornbeam_store:add(Key, encode(Value), ms(Ttl)) end).
+
+%% -doc Whether there was something to delete.
+-spec delete(key()) -> boolean().
+delete(Key) ->
+    run(fun() -> hornbeam_store:delete(Key) end).
+
+%% -doc Sets all values at once; nobody sees only some of them.
+-spec set_multi(#{key() => term()}) -> ok.
+set_multi(Map) ->
+    set_multi_ms(Map, 0).
+
+-spec set_multi(#{key() => term()}, ttl()) -> ok.
+set_multi(Map, Ttl) ->
+    run(fun() -> set_multi_ms(Map, ms(Ttl)) end).
+
+set_multi_ms(Map, Ms) ->
+    Pairs = [{Key, encode(Value)} || {Key, Value} <- maps:to_list(Map)],
+    run(fun() -> hornbeam_store:set_multi(Pairs, Ms) end).
+
+%% -doc Sets a value if the key still has Version (of gets/1; 0: is not there).
+-spec cas(key(), term(), non_neg_integer()) -> boolean().
+cas(Key, Value, Version) ->
+    run(fun() -> hornbeam_store:cas(Key, encode(Value), Version) end).
+
+%% -doc Gives a key another time to live; whether it is there.
+-spec expire(key(), ttl() | infinity) -> boolean().
+expire(Key, infinity) ->
+    run(fun() -> hornbeam_store:expire(Key, 0) end);
+expire(Key, Ttl) ->
+    run(fun() -> hornbeam_store:expire(Key, ms(Ttl)) end).
+
+%% -doc Adds 1 to a counter, which starts at 0; its new value.
+-spec incr(key()) -> integer().
+incr(Key) ->
+    incr(Key, 1).
+
+-spec incr(key(), integer()) -> integer().
+incr(Key, Delta) ->
+    run(fun() -> hornbeam_store:incr(Key, Delta, 0) end).
+
+%% -doc Ttl applies when this makes the key.
+-spec incr(key(), integer(), ttl()) -> integer().
+incr(Key, Delta, Ttl) ->
+    run(fun() -> hornbeam_store:incr(Key, Delta, ms(Ttl)) end).
+
+-spec decr(key()) -> integer().
+decr(Key) ->
+    incr(Key, -1).
+
+-spec decr(key(), integer()) -> integer().
+decr(Key, Delta) ->
+    incr(Key, -Delta).
+
+%% -doc The value of a key, computed by Fun if there is none: once, however
+%% many callers there are on this node and in Python.  If Fun raises, so does
+%% this, and the next caller computes.
+-spec fetch(key(), fun(() -> Value)) -> Value.
+fetch(Key, Fun) ->
+    fetch_ms(Key, Fun, 0).
+
+-spec fetch(key(), fun(() -> Value), ttl()) -> Value.
+fetch(Key, Fun, Ttl) ->
+    fetch_ms(Key, Fun, run(fun() -> ms(Ttl) end)).
+
+fetch_ms(Key, Fun, Ms) ->
+    case run(fun() -> hornbeam_store:get(Key) end) of
+        {ok, Value} ->
+            decode(Value);
+        none ->
+            case ask(fun(From) -> hornbeam_lease:fetch(Key, From, 0) end) of
+                {value, Value} -> decode(Value);
+                {lease, Token} -> compute(Key, Token, Fun, Ms)
+            end
+    end.
+
+compute(Key, Token, Fun, Ms) ->
+    try Fun() of
+        Value ->
+            _ = ask(fun(From) -> hornbeam_lease:put(Key, Token, encode(Value), Ms, From) end),
+            Value
+    catch
+        Class:Reason:Stack ->
+            ok = ask(fun(From) -> hornbeam_lease:drop(Key, Token, From) end),
+            erlang:raise(Class, Reason, Stack)
+    end.
+
+%% A call of the leases, which answer to links and processes alike.
+ask(Request) ->
+    Tag = erlang:monitor(process, hornbeam_lease),
+    ok = Request({process, self(), Tag}),
+    receive
+        {hornbeam_lease, Tag, Answer} ->
+            erlang:demonitor(Tag, [flush]),
+            run(fun() -> refuse(Answer) end);
+        {'DOWN', Tag, process, _, Reason} ->
+            exit({Reason, {?MODULE, fetch}})
+    end.
+
+refuse({refused, _, _} = Refused) -> throw(Refused);
+refuse(Answer) -> Answer.
+
+run(Fun) ->
+    try
+        Fun()
+    catch
+        throw:{refused, Class, Text} -> erlang:error({Class, Text})
+    end.
+
+encode(Value) when is_integer(Value) -> Value;
+encode(Value) -> term_to_binary(Value).
+
+decode(Value) when is_integer(Value) -> Value;
+decode(Value) -> binary_to_term(Value, [safe]).
+
+ms(Ttl) when is_number(Ttl), Ttl > 0, Ttl < 1.0e11 -> ceil(Ttl * 1000);
+ms(_Ttl) -> hornbeam_error:throw(value, "a time to live is a number of seconds above 0").
