@@ -178,9 +178,9 @@ START_TEST(each_request_gets_its_answer_however_it_arrives)
 
 	run(c, len, 0);
 	run(c, 0, 0);
-	/* Long requests are cut at fewer places: all of the first and last 200, and some between. */
+	/* Long requests are cut at fewer places: all of the first and last 60, and some between. */
 	for (size_t at = 1; at < len; at++)
-		if (len < 2000 || at < 200 || len - at < 200 || at % 509 == 0)
+		if (len < 2000 || at < 60 || len - at < 60 || at % 2003 == 0)
 			run(c, at, at + at % 7 < len ? at + at % 7 : at);
 }
 END_TEST
