@@ -1,6 +1,7 @@
 /* The companion's command line and words: see erl.h. */
 #include "hornbeamd/erl.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -9,6 +10,8 @@
 #include "common/str.h"
 #include "hornbeamd/spawn.h"
 #include "term/term.h"
+
+enum { SCHEDULERS_MAX = 4 };
 
 /* Finds a program as execvp(3) does; NULL when there is none. */
 static char *
@@ -59,19 +62,30 @@ ebin_directory(void)
 	return build != NULL && *build != '\0' ? hb_xasprintf("%s/erlang/ebin", build) : hb_xstrdup(HB_EBINDIR);
 }
 
-/* Every word is a copy, so that one loop gives all of them back. */
+/* The processors that this process may use, at most the four that a companion has work for. */
+static int
+processors(void)
+{
+	cpu_set_t set;
+	int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+
+	return n < SCHEDULERS_MAX ? n : SCHEDULERS_MAX;
+}
+
+/* HACKING tells what each is for.  Every word is a copy, so that one loop gives all of them back. */
 static void
 fill_argv(struct hb_erl *erl, const struct hb_config *config)
 {
-	static const char *const fixed[] = {"erl", "-noinput", "-boot", "start_clean", "-hidden",
-	    /* An idle VM stays idle instead of spinning for work. */
-	    "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none"};
+	static const char *const fixed[] = {"erl", "-noshell", "-noinput", "-mode", "interactive", "-boot",
+	    "no_dot_erlang", "-start_epmd", "false", "+SDcpu", "1:1", "+SDio", "1", "+A", "1", "+sbwt", "none",
+	    "+sbwtdcpu", "none", "+sbwtdio", "none", "+Bi", "-kernel", "logger", "[{handler,default,undefined}]", "+S"};
 	const size_t words = sizeof fixed / sizeof *fixed;
 	size_t n = 0;
 
-	erl->argv = hb_xcalloc(words + 2 * config->erlang.code_path_count + 5, sizeof *erl->argv);
+	erl->argv = hb_xcalloc(words + 2 * config->erlang.code_path_count + 6, sizeof *erl->argv);
 	for (size_t i = 0; i < words; i++)
 		erl->argv[n++] = hb_xstrdup(fixed[i]);
+	erl->argv[n++] = hb_xasprintf("%d:%d", processors(), processors());
 	erl->argv[n++] = hb_xstrdup("-pa");
 	erl->argv[n++] = ebin_directory();
 	for (size_t i = 0; i < config->erlang.code_path_count; i++) {
@@ -79,7 +93,7 @@ fill_argv(struct hb_erl *erl, const struct hb_config *config)
 		erl->argv[n++] = hb_xstrdup(config->erlang.code_path[i]);
 	}
 	erl->argv[n++] = hb_xstrdup("-s");
-	erl->argv[n] = hb_xstrdup("hornbeam_main");
+	erl->argv[n] = hb_xstrdup("hornbeam_embedded");
 }
 
 /* What ERL_ variables of whoever started us would change is not ours to have changed. */

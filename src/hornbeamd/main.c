@@ -193,6 +193,7 @@ serve(const struct hb_config *config, const char *file, struct hb_error *err)
 		if (geteuid() == 0)
 			hb_warn("master: running as root; `user` in the configuration names another user");
 		status = hb_master_run(&m);
+		(void)unlink(m.link_path); /* a companion that was killed leaves it */
 	}
 	close_all(&m, &control);
 	return status;
