@@ -161,11 +161,24 @@ parse_value(struct hb_config_reader *r, const struct hb_config_key *key, bool se
 	return node;
 }
 
+/* The mapping that path names an entry of, such as python.env for python.env.NAME; or NULL. */
+static const struct hb_config_key *
+map_of(const char *path)
+{
+	for (const struct hb_config_key *key = hb_config_keys; key->path != NULL; key++) {
+		size_t n = strlen(key->path);
+
+		if (key->kind == HB_KIND_MAP && strncmp(key->path, path, n) == 0 && path[n] == '.')
+			return key;
+	}
+	return NULL;
+}
+
 /* Sets path, with dots, from text: as if path: text stood in a file. */
 static int
 apply_text(struct hb_config_reader *r, const char *path, const char *text, struct hb_config *config)
 {
-	const struct hb_config_key *key = hb_config_key_find(hb_config_keys, path);
+	const struct hb_config_key *key = hb_config_key_find(hb_config_keys, path), *map = map_of(path);
 	struct hb_yaml_node *node;
 	char *rest, *dot;
 	int result;
@@ -174,7 +187,11 @@ apply_text(struct hb_config_reader *r, const char *path, const char *text, struc
 	node = parse_value(r, key, is_section(path), text);
 	if (node == NULL)
 		return -1;
-	/* "python.env.NAME" ends in the name of a map's entry, the others in a key */
+	if (map != NULL) {
+		/* the name of an entry may hold dots */
+		node = hb_yaml_single(path + strlen(map->path) + 1, node);
+		path = map->path;
+	}
 	rest = hb_xstrdup(path);
 	while ((dot = strrchr(rest, '.')) != NULL) {
 		node = hb_yaml_single(dot + 1, node);
