@@ -3,10 +3,12 @@
 pyextdir = $(pyexecdir)/hornbeam_erlang
 noinst_LTLIBRARIES += %D%/_hornbeam.la
 %C%__hornbeam_la_SOURCES = \
+	%D%/ext/client.c %D%/ext/client.h \
 	%D%/ext/convert.c %D%/ext/convert.h \
 	%D%/ext/from_term.c \
 	%D%/ext/kinds.c %D%/ext/kinds.h \
 	%D%/ext/module.c %D%/ext/module.h \
+	%D%/ext/state.c %D%/ext/state.h \
 	%D%/ext/to_term.c \
 	%D%/ext/types.c
 %C%__hornbeam_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_INCLUDES)
@@ -15,6 +17,9 @@ noinst_LTLIBRARIES += %D%/_hornbeam.la
 
 dist_pyext_DATA = \
 	%D%/hornbeam_erlang/__init__.py \
+	%D%/hornbeam_erlang/_errors.py \
+	%D%/hornbeam_erlang/_hornbeam.pyi \
+	%D%/hornbeam_erlang/_state.py \
 	%D%/hornbeam_erlang/py.typed
 
 # build/run puts pylib on PYTHONPATH.

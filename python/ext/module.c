@@ -1,6 +1,8 @@
 /* The extension module _hornbeam. */
 #include "module.h"
 
+#include "state.h"
+
 static PyObject *
 module_encode(PyObject *module, PyObject *value)
 {
@@ -29,9 +31,18 @@ module_decode(PyObject *module, PyObject *data)
 	return value;
 }
 
+static PyObject *
+module_configure(PyObject *module, PyObject *args)
+{
+	struct hb_module *m = PyModule_GetState(module);
+
+	return hb_client_configure(&m->client, args);
+}
+
 static PyMethodDef module_methods[] = {
     {"encode", module_encode, METH_O, "encode(value, /)\n--\n\nThe value in Erlang's external term format."},
     {"decode", module_decode, METH_O, "decode(data, /)\n--\n\nThe value of a term in the external term format."},
+    {"configure", module_configure, METH_VARARGS, NULL},
     {NULL, NULL, 0, NULL},
 };
 
@@ -40,7 +51,9 @@ module_exec(PyObject *module)
 {
 	struct hb_module *m = PyModule_GetState(module);
 
-	return hb_convert_init(&m->convert, module);
+	if (hb_convert_init(&m->convert, module) == -1 || hb_client_init(&m->client) == -1)
+		return -1;
+	return PyModule_AddFunctions(module, hb_state_methods);
 }
 
 static int
@@ -48,7 +61,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
 {
 	struct hb_module *m = PyModule_GetState(module);
 
-	return hb_convert_traverse(&m->convert, visit, arg);
+	return hb_convert_traverse(&m->convert, visit, arg) || hb_client_traverse(&m->client, visit, arg);
 }
 
 static int
@@ -57,6 +70,7 @@ module_clear(PyObject *module)
 	struct hb_module *m = PyModule_GetState(module);
 
 	hb_convert_clear(&m->convert);
+	hb_client_clear(&m->client);
 	return 0;
 }
 

@@ -2,10 +2,12 @@
 #ifndef HB_PYTHON_MODULE_H
 #define HB_PYTHON_MODULE_H
 
+#include "client.h"
 #include "convert.h"
 
 struct hb_module {
 	struct hb_convert convert;
+	struct hb_client client;
 };
 
 #endif

@@ -14,6 +14,7 @@
 #include "common/str.h"
 #include "link/conn.h"
 #include "link/dial.h"
+#include "link/locate.h"
 
 enum {
 	SLICE = 100,        /* milliseconds; the longest wait before the interrupted hook is asked */
@@ -109,7 +110,7 @@ hb_link_new(const struct hb_link_options *options)
 
 	pthread_once(&all.once, set_up);
 	link->via = options->via;
-	link->path = hb_xstrdup(options->path);
+	link->path = options->path != NULL ? hb_xstrdup(options->path) : NULL;
 	link->role = hb_xstrdup(options->role);
 	link->name = hb_xstrdup(options->name);
 	link->interrupted = options->interrupted;
@@ -222,12 +223,16 @@ static int
 dial(struct hb_link *link, int64_t deadline, struct hb_error *err)
 {
 	static const struct timeval slice = {0, SLICE * 1000};
-	int fd;
+	char located[HB_LINK_PATH];
+	int fd = 0;
 
 	link->dialling = true;
 	pthread_mutex_unlock(&link->lock);
-	fd = hb_dial(&link->dial, link->via, link->path, link->role, link->name,
-	    deadline != 0 ? deadline : hb_clock_ms() + DIAL_TIME, err);
+	if (link->path == NULL)
+		fd = hb_link_locate(located, sizeof located, err);
+	if (fd == 0)
+		fd = hb_dial(&link->dial, link->via, link->path != NULL ? link->path : located, link->role, link->name,
+		    deadline != 0 ? deadline : hb_clock_ms() + DIAL_TIME, err);
 	pthread_mutex_lock(&link->lock);
 	if (fd != -1 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &slice, sizeof slice) == -1)
 		fd = hb_error_errno(err, HB_ERROR_SYSTEM, "setsockopt");
@@ -255,7 +260,7 @@ acquire(struct hb_link *link, int64_t deadline, struct hb_error *err)
 		int64_t now = hb_clock_ms();
 
 		if (deadline != 0 && now >= deadline) {
-			hb_error_set(err, HB_ERROR_TIMEOUT, "no connection to %s before the deadline", link->path);
+			hb_error_set(err, HB_ERROR_TIMEOUT, "no connection before the deadline");
 			return NULL;
 		}
 		if (link->dialling) {

@@ -23,7 +23,7 @@ enum hb_link_via {
 
 struct hb_link_options {
 	enum hb_link_via via;
-	const char *path; /* borrowed for the call only, as the next two */
+	const char *path; /* borrowed for the call only, as the next two; NULL: hb_link_locate before each connection */
 	const char *role; /* "worker", "client", "cli" */
 	const char *name; /* for logs */
 	/* Called without locks after a signal interrupted a wait; non-zero ends the call (HB_ERROR_INTERRUPT). */

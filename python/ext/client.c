@@ -1,0 +1,176 @@
+/* The extension module's side of the link: see client.h. */
+#include "client.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "term/term.h"
+
+enum { KEPT_SIZE = 64 * 1024 }; /* a larger buffer is given back after its call */
+
+int
+hb_client_init(struct hb_client *c)
+{
+	PyObject *errors = PyImport_ImportModule("hornbeam_erlang._errors");
+
+	if (errors == NULL)
+		return -1;
+	c->error = PyObject_GetAttrString(errors, "HornbeamError");
+	c->timeout_error = PyObject_GetAttrString(errors, "HornbeamTimeoutError");
+	c->connection_error = PyObject_GetAttrString(errors, "HornbeamConnectionError");
+	c->permission_error = PyObject_GetAttrString(errors, "HornbeamPermissionError");
+	Py_DECREF(errors);
+	return PyErr_Occurred() ? -1 : 0;
+}
+
+int
+hb_client_traverse(struct hb_client *c, visitproc visit, void *arg)
+{
+	Py_VISIT(c->error);
+	Py_VISIT(c->timeout_error);
+	Py_VISIT(c->connection_error);
+	Py_VISIT(c->permission_error);
+	return 0;
+}
+
+void
+hb_client_clear(struct hb_client *c)
+{
+	struct hb_scratch *s;
+
+	Py_CLEAR(c->error);
+	Py_CLEAR(c->timeout_error);
+	Py_CLEAR(c->connection_error);
+	Py_CLEAR(c->permission_error);
+	while ((s = c->spare) != NULL) {
+		c->spare = s->next;
+		hb_buf_free(&s->request);
+		hb_buf_free(&s->reply);
+		PyMem_Free(s);
+	}
+}
+
+/*
+ * Signal handlers run in the main thread only, which is the process's first
+ * one; the others need not ask for the GIL.
+ */
+static int
+interrupted(void *arg)
+{
+	PyGILState_STATE gil;
+	int stop;
+
+	if (gettid() != getpid())
+		return 0;
+	gil = PyGILState_Ensure();
+	stop = PyErr_CheckSignals();
+	PyGILState_Release(gil);
+	return stop;
+}
+
+static void
+make_link(struct hb_client *c, enum hb_link_via via, const char *path, const char *role)
+{
+	c->link = hb_link_new(&(struct hb_link_options){
+	    .via = via, .path = path, .role = role, .name = program_invocation_short_name, .interrupted = interrupted});
+}
+
+PyObject *
+hb_client_configure(struct hb_client *c, PyObject *args)
+{
+	const char *path, *via, *role;
+
+	if (!PyArg_ParseTuple(args, "sss:configure", &path, &via, &role))
+		return NULL;
+	if (strcmp(via, "direct") != 0 && strcmp(via, "control") != 0)
+		return PyErr_Format(PyExc_ValueError, "via is 'direct' or 'control', not '%s'", via);
+	if (c->link != NULL) {
+		PyErr_SetString(PyExc_RuntimeError, "the link is already in use");
+		return NULL;
+	}
+	make_link(c, strcmp(via, "direct") == 0 ? HB_LINK_DIRECT : HB_LINK_CONTROL, path, role);
+	Py_RETURN_NONE;
+}
+
+struct hb_scratch *
+hb_client_take(struct hb_client *c)
+{
+	struct hb_scratch *s = c->spare;
+
+	if (s != NULL) {
+		c->spare = s->next;
+	} else {
+		s = PyMem_Calloc(1, sizeof *s);
+		if (s == NULL) {
+			PyErr_NoMemory();
+			return NULL;
+		}
+	}
+	hb_link_begin(&s->request);
+	hb_term_put_version(&s->request);
+	return s;
+}
+
+void
+hb_client_give(struct hb_client *c, struct hb_scratch *s)
+{
+	if (s->request.cap > KEPT_SIZE)
+		hb_buf_free(&s->request);
+	if (s->reply.cap > KEPT_SIZE)
+		hb_buf_free(&s->reply);
+	s->next = c->spare;
+	c->spare = s;
+}
+
+PyObject *
+hb_client_raise(struct hb_client *c, const struct hb_error *err)
+{
+	PyObject *type = c->error;
+
+	switch (err->kind) {
+	case HB_ERROR_INTERRUPT: /* the signal's handler raised */
+		if (PyErr_Occurred())
+			return NULL;
+		break;
+	case HB_ERROR_MEMORY:
+		return PyErr_NoMemory();
+	case HB_ERROR_TYPE:
+		type = PyExc_TypeError;
+		break;
+	case HB_ERROR_VALUE:
+		type = PyExc_ValueError;
+		break;
+	case HB_ERROR_TIMEOUT:
+		type = c->timeout_error;
+		break;
+	case HB_ERROR_CONNECT:
+	case HB_ERROR_DOWN:
+		type = c->connection_error;
+		break;
+	case HB_ERROR_PERMISSION:
+		type = c->permission_error;
+		break;
+	default:
+		break;
+	}
+	PyErr_SetString(type, err->text);
+	return NULL;
+}
+
+int
+hb_client_call(struct hb_client *c, enum hb_link_op op, struct hb_scratch *s, int64_t timeout)
+{
+	struct hb_error err;
+	int result;
+
+	if (c->link == NULL)
+		make_link(c, HB_LINK_CONTROL, NULL, "client");
+	Py_BEGIN_ALLOW_THREADS
+	result = hb_link_call(c->link, op, &s->request, hb_clock_ms() + timeout, &s->reply, &err);
+	Py_END_ALLOW_THREADS
+	if (result == -1)
+		hb_client_raise(c, &err);
+	return result;
+}
