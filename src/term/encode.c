@@ -155,6 +155,20 @@ hb_term_put_bits(struct hb_buf *b, const void *p, size_t len, unsigned bits)
 	hb_buf_add(b, p, len);
 }
 
+void
+hb_term_put_stored(struct hb_buf *b, const void *term, size_t len)
+{
+	unsigned tag = len > 0 ? *(const unsigned char *)term : 0;
+
+	if (tag != TAG_SMALL_INTEGER && tag != TAG_INTEGER && tag != TAG_SMALL_BIG && tag != TAG_LARGE_BIG) {
+		assert(len < UINT32_MAX);
+		hb_buf_add_u8(b, TAG_BINARY);
+		hb_buf_add_u32(b, (uint32_t)len + 1);
+		hb_term_put_version(b);
+	}
+	hb_buf_add(b, term, len);
+}
+
 static void
 put_count(struct hb_buf *b, uint8_t tag, uint32_t count)
 {

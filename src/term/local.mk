@@ -2,11 +2,27 @@ noinst_LTLIBRARIES += %D%/libterm.la
 %C%_libterm_la_SOURCES = \
 	%D%/decode.c \
 	%D%/encode.c \
+	%D%/number.c %D%/number.h \
+	%D%/keys.c %D%/keys.h \
 	%D%/tags.h \
 	%D%/term.h \
 	%D%/want.c
+
+# Apart, because it needs jansson, which a Python process has no use for.
+noinst_LTLIBRARIES += %D%/libjson.la
+%C%_libjson_la_SOURCES = \
+	%D%/base64.c %D%/base64.h \
+	%D%/json.h \
+	%D%/json_read.c \
+	%D%/json_write.c
+%C%_libjson_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 
 check_PROGRAMS += tests/unit/test_term
 tests_unit_test_term_SOURCES = tests/unit/test_term.c tests/fuzz/recode.c tests/fuzz/recode.h
 tests_unit_test_term_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_term_LDADD = src/term/libterm.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_term_json
+tests_unit_test_term_json_SOURCES = tests/unit/test_term_json.c
+tests_unit_test_term_json_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_term_json_LDADD = src/term/libjson.la src/term/libterm.la $(UNIT_LIBS) $(JANSSON_LIBS)

@@ -37,6 +37,11 @@ void hb_term_put_tuple(struct hb_buf *b, uint32_t arity);  /* then the elements 
 void hb_term_put_list(struct hb_buf *b, uint32_t len);     /* then len elements, then a tail: */
 void hb_term_put_nil(struct hb_buf *b);                    /* NIL; put_list(0) needs none and writes NIL */
 void hb_term_put_map(struct hb_buf *b, uint32_t pairs);    /* then key, value, key, value */
+/*
+ * A stored value of a term without version byte: an integer as itself, for
+ * the companion to count with, anything else as a binary that holds the whole term.
+ */
+void hb_term_put_stored(struct hb_buf *b, const void *term, size_t len);
 /* A binary whose last byte has only its first bits (1 to 7) in use. */
 void hb_term_put_bits(struct hb_buf *b, const void *p, size_t len, unsigned bits);
 

@@ -323,6 +323,20 @@ START_TEST(a_known_shape_is_read_by_the_want_functions)
 }
 END_TEST
 
+START_TEST(stored_values_are_integers_or_whole_terms)
+{
+	struct hb_buf b = HB_BUF_INIT;
+
+	hb_term_put_stored(&b, "a\5", 2);
+	ck_assert_uint_eq(b.len, 2);
+	hb_buf_clear(&b);
+	hb_term_put_stored(&b, "j", 1);
+	ck_assert_uint_eq(b.len, 7);
+	ck_assert_mem_eq(b.data, "m\0\0\0\2\x83j", 7);
+	hb_buf_free(&b);
+}
+END_TEST
+
 START_TEST(another_shape_is_named)
 {
 	struct hb_term_reader r;
@@ -355,6 +369,7 @@ unit_suite(void)
 	tcase_add_test(t, integers_take_the_shortest_form);
 	tcase_add_test(t, long_atoms_and_tuples_and_bigs_take_the_long_tags);
 	tcase_add_test(t, a_known_shape_is_read_by_the_want_functions);
+	tcase_add_test(t, stored_values_are_integers_or_whole_terms);
 	tcase_add_test(t, another_shape_is_named);
 	suite_add_tcase(s, t);
 	return s;
