@@ -1,0 +1,116 @@
+"""A real companion for tests of the Python module, started as hornbeamd starts it.
+
+    with Companion() as c:
+        c.python("from hornbeam_erlang import state_set; state_set('k', 1)")
+
+The link's socket is c.link; a process talks to it straight after
+`_hornbeam.configure(c.link, "direct", "client")`.
+"""
+
+import contextlib
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import time
+
+from hornbeam_erlang import Atom, _hornbeam
+
+BUILD = pathlib.Path(os.environ["top_builddir"])
+#: Everything takes longer under the sanitizers.
+SLOW = 4 if os.environ.get("HORNBEAM_ASAN") == "yes" else 1
+
+
+def eventually(condition, seconds=10.0):
+    """Waits until condition() is true and returns its value; fails after seconds."""
+    end = time.monotonic() + seconds * SLOW
+    while True:
+        value = condition()
+        if value:
+            return value
+        assert time.monotonic() < end, f"not within {seconds} s: {condition}"
+        time.sleep(0.005)
+
+
+class Companion:
+    """erl with the application hornbeam; limits are those of the key `state`."""
+
+    def __init__(self, **limits):
+        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hb-py-"))
+        self.link = str(self.dir / "link")
+        self.limits = {"max_keys": 0, "max_bytes": 0, "max_value": 8 << 20, **limits}
+        self.proc = None
+        self.master = None
+
+    def start(self):
+        ours, theirs = socket.socketpair()
+        env = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
+        env["HOME"] = str(self.dir)
+        self.proc = subprocess.Popen(
+            [os.environ.get("ERL", "erl"), "-noshell", "-noinput", "-boot", "no_dot_erlang", "-kernel", "logger",
+             "[{handler,default,undefined}]", "-start_epmd", "false", "+S", "2:2", "+sbwt", "none", "+sbwtdcpu", "none",
+             "+sbwtdio", "none", "-pa", str(BUILD / "erlang" / "ebin"), "-s", "hornbeam_embedded"],
+            stdin=theirs, stdout=theirs, env=env, cwd=self.dir)
+        theirs.close()
+        self.master = ours
+        version = next(line.split('"')[1] for line in (BUILD / "config.h").read_text().splitlines()
+                       if line.startswith("#define PACKAGE_VERSION"))
+        state = {Atom(k): v for k, v in self.limits.items()}
+        self.send({Atom("link"): self.link, Atom("state"): state, Atom("log_level"): Atom("warning"),
+                   Atom("vsn"): version})
+        answer = self.receive()
+        assert answer[0] == "ready", answer
+        return self
+
+    def send(self, term):
+        data = _hornbeam.encode(term)
+        self.master.sendall(struct.pack(">I", len(data)) + data)
+
+    def receive(self):
+        self.master.settimeout(30 * SLOW)
+        size = struct.unpack(">I", self.exactly(4))[0]
+        return _hornbeam.decode(self.exactly(size))
+
+    def exactly(self, n):
+        data = b""
+        while len(data) < n:
+            part = self.master.recv(n - len(data))
+            assert part, "the companion ended"
+            data += part
+        return data
+
+    @property
+    def pid(self):
+        """Of the BEAM itself: erl may be a process above it."""
+        return self.proc.pid
+
+    def signal(self, number):
+        os.kill(self.pid, number)
+
+    def kill(self):
+        self.signal(signal.SIGKILL)
+        self.proc.wait()
+        self.master.close()
+
+    def stop(self):
+        """End of file is the end of a companion; it must not need more."""
+        self.master.close()
+        with contextlib.suppress(ProcessLookupError):
+            self.signal(signal.SIGCONT)
+        try:
+            self.proc.wait(20 * SLOW)
+        finally:
+            if self.proc.poll() is None:
+                self.proc.kill()
+                self.proc.wait()
+            shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        return self.start()
+
+    def __exit__(self, *exc):
+        self.stop()
