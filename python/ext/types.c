@@ -6,7 +6,7 @@
 
 #include <structmember.h>
 
-#include "term/tags.h"
+#include "term/erl.h"
 
 struct term_object {
 	PyObject_HEAD
@@ -135,43 +135,22 @@ term_compare(PyObject *a, PyObject *b, int op)
 	return PyObject_RichCompare(((struct term_object *)a)->raw, ((struct term_object *)b)->raw, op);
 }
 
-/* The bytes behind the node's name, as numbers of four bytes. */
-static PyObject *
-term_numbers(const unsigned char *p, size_t len)
-{
-	PyObject *text = PyUnicode_FromString(""), *next;
-
-	for (; text != NULL && len >= 4; p += 4, len -= 4) {
-		next = PyUnicode_FromFormat("%U.%u", text, (unsigned)hb_get_u32(p));
-		Py_SETREF(text, next);
-	}
-	return text;
-}
-
-/* "<Pid a@b.12.0>", "<Ref a@b.1.2.3>", "<Term 23 bytes>" */
+/* Erlang's own notation: #Pid<a@b.12.0> */
 static PyObject *
 term_repr(PyObject *self)
 {
-	PyObject *raw = ((struct term_object *)self)->raw, *node = NULL, *numbers = NULL, *repr = NULL;
-	const unsigned char *p = (const unsigned char *)PyBytes_AS_STRING(raw);
-	size_t len = (size_t)PyBytes_GET_SIZE(raw), at = 1, name, creation = 0;
-	const char *type = strrchr(Py_TYPE(self)->tp_name, '.') + 1;
+	PyObject *raw = ((struct term_object *)self)->raw, *repr = NULL;
+	struct hb_buf whole = HB_BUF_INIT, text = HB_BUF_INIT;
+	struct hb_error err;
 
-	if (strcmp(type, "Term") == 0)
-		return PyUnicode_FromFormat("<Term %zu bytes>", len);
-	if (p[0] == TAG_NEWER_REFERENCE || p[0] == TAG_NEW_REFERENCE)
-		at += 2;
-	if (p[0] == TAG_NEWER_REFERENCE || p[0] == TAG_NEW_REFERENCE)
-		creation = p[0] == TAG_NEWER_REFERENCE ? 4 : 1;
-	name = p[at] == TAG_ATOM || p[at] == TAG_ATOM_UTF8 ? hb_get_u16(p + at + 1) : p[at + 1];
-	at += p[at] == TAG_ATOM || p[at] == TAG_ATOM_UTF8 ? 3 : 2;
-	node = PyUnicode_DecodeUTF8((const char *)p + at, (Py_ssize_t)name, "replace");
-	at += name + creation;
-	numbers = term_numbers(p + at, p[0] == TAG_NEW_PID || p[0] == TAG_PID ? 8 : len - at);
-	if (node != NULL && numbers != NULL)
-		repr = PyUnicode_FromFormat("<%s %U%U>", type, node, numbers);
-	Py_XDECREF(node);
-	Py_XDECREF(numbers);
+	hb_term_put_version(&whole);
+	hb_buf_add(&whole, PyBytes_AS_STRING(raw), (size_t)PyBytes_GET_SIZE(raw));
+	if (whole.failed || hb_term_to_erl(whole.data, whole.len, &text, &err) == -1)
+		PyErr_NoMemory();
+	else
+		repr = PyUnicode_DecodeUTF8((const char *)text.data, (Py_ssize_t)text.len, "replace");
+	hb_buf_free(&whole);
+	hb_buf_free(&text);
 	return repr;
 }
 

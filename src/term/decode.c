@@ -5,12 +5,11 @@
  */
 #include "term/term.h"
 
-#include <locale.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/str.h"
+#include "term/number.h"
 #include "term/tags.h"
 
 enum { FLOAT_TEXT = 31, REFERENCE_WORDS_MAX = 5 };
@@ -341,39 +340,21 @@ read_big(struct hb_term_reader *r, unsigned tag, struct hb_term_token *t, struct
 }
 
 static int
-text_float(struct hb_term_reader *r, const unsigned char *p, double *f, struct hb_error *err)
-{
-	char text[FLOAT_TEXT + 1], *end;
-	locale_t c;
-
-	memcpy(text, p, FLOAT_TEXT);
-	text[FLOAT_TEXT] = '\0';
-	if (text[0] == '\0' || text[strspn(text, "+-.0123456789eE")] != '\0')
-		return malformed(r, err, "a float that is no number");
-	c = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
-	if (c == (locale_t)0)
-		return hb_error_set(err, HB_ERROR_MEMORY, "out of memory");
-	*f = strtod_l(text, &end, c);
-	freelocale(c);
-	return *end == '\0' ? 1 : malformed(r, err, "a float that is no number");
-}
-
-static int
 read_float(struct hb_term_reader *r, unsigned tag, struct hb_term_token *t, struct hb_error *err)
 {
 	const unsigned char *p = take(r, tag == TAG_FLOAT ? FLOAT_TEXT : 8);
+	char text[FLOAT_TEXT + 1] = "";
 	uint64_t image;
 
 	if (p == NULL)
 		return truncated(r, err);
 	t->type = HB_TERM_FLOAT;
 	if (tag == TAG_FLOAT) {
-		if (text_float(r, p, &t->f, err) == -1)
-			return -1;
-	} else {
-		image = hb_get_u64(p);
-		memcpy(&t->f, &image, sizeof t->f);
+		memcpy(text, p, FLOAT_TEXT);
+		return hb_number_read_float(text, &t->f) == 0 ? 1 : malformed(r, err, "a float that is no number");
 	}
+	image = hb_get_u64(p);
+	memcpy(&t->f, &image, sizeof t->f);
 	return isfinite(t->f) ? 1 : malformed(r, err, "a float that is not finite");
 }
 

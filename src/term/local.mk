@@ -2,6 +2,9 @@ noinst_LTLIBRARIES += %D%/libterm.la
 %C%_libterm_la_SOURCES = \
 	%D%/decode.c \
 	%D%/encode.c \
+	%D%/erl.h \
+	%D%/erl_read.c \
+	%D%/erl_write.c \
 	%D%/number.c %D%/number.h \
 	%D%/keys.c %D%/keys.h \
 	%D%/tags.h \
@@ -26,3 +29,8 @@ check_PROGRAMS += tests/unit/test_term_json
 tests_unit_test_term_json_SOURCES = tests/unit/test_term_json.c
 tests_unit_test_term_json_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_term_json_LDADD = src/term/libjson.la src/term/libterm.la $(UNIT_LIBS) $(JANSSON_LIBS)
+
+check_PROGRAMS += tests/unit/test_term_erl
+tests_unit_test_term_erl_SOURCES = tests/unit/test_term_erl.c
+tests_unit_test_term_erl_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_term_erl_LDADD = src/term/libterm.la $(UNIT_LIBS)

@@ -4,6 +4,8 @@
  */
 #include "term/number.h"
 
+#include <locale.h>
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -83,6 +85,22 @@ hb_number_put_float(struct hb_buf *out, double v)
 		hb_buf_add_str(out, ".0");
 	if (e != NULL)
 		hb_buf_printf(out, "e%ld", strtol(e + 1, NULL, 10));
+}
+
+int
+hb_number_read_float(const char *text, double *v)
+{
+	locale_t c;
+	char *end;
+
+	if (text[0] == '\0' || text[strspn(text, "+-.0123456789eE")] != '\0')
+		return -1;
+	c = newlocale(LC_NUMERIC_MASK, "C", (locale_t)0);
+	if (c == (locale_t)0)
+		return -1;
+	*v = strtod_l(text, &end, c);
+	freelocale(c);
+	return *end == '\0' && isfinite(*v) ? 0 : -1;
 }
 
 static unsigned

@@ -18,6 +18,8 @@ void hb_number_put_big(struct hb_buf *out, bool negative, const unsigned char *m
     const char *hex);
 /* Appends the shortest text that reads back as v, always with a point: "1.0", "1.0e20". */
 void hb_number_put_float(struct hb_buf *out, double v);
+/* The float of a text of digits, point and exponent; -1 when it is none or not finite. */
+int hb_number_read_float(const char *text, double *v) HB_WARN_UNUSED;
 /*
  * Appends the integer of len digits of base 2 to 36 as a term.  -1 with err
  * when it is none or has too many digits.

@@ -90,7 +90,7 @@ static const struct sample refused[] = {
 	SAMPLE("F\xff\xf0\0\0\0\0\0\0", "a float that is not finite"),
 	SAMPLE("cinf\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "a float that is no number"),
 	SAMPLE("c1e\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "a float that is no number"),
-	SAMPLE("c1e999\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "a float that is not finite"),
+	SAMPLE("c1e999\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "a float that is no number"),
 	SAMPLE("c\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", "a float that is no number"),
 	SAMPLE("w\2\xc3\x28", "an atom that is not UTF-8"),
 	SAMPLE("w\3\xed\xa0\x80", "an atom that is not UTF-8"),
