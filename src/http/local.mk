@@ -12,11 +12,12 @@ noinst_LTLIBRARIES += %D%/libhttp.la
 
 HTTP_CASES = tests/unit/http_cases.c tests/unit/http_cases.h
 HTTP_RUN = tests/unit/http_run.c tests/unit/http_run.h
+HTTP_FUZZ = tests/fuzz/fuzz_http.c tests/fuzz/fuzz_http.h $(HTTP_RUN)
 EXTRA_DIST += tests/data/http/requests.txt
 
 check_PROGRAMS += tests/unit/test_http
-tests_unit_test_http_SOURCES = tests/unit/test_http.c $(HTTP_CASES)
-tests_unit_test_http_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_http_SOURCES = tests/unit/test_http.c $(HTTP_CASES) $(HTTP_FUZZ)
+tests_unit_test_http_CPPFLAGS = $(UNIT_CPPFLAGS) -I$(top_srcdir)/tests/unit -I$(top_srcdir)/tests/fuzz
 tests_unit_test_http_LDADD = src/http/libhttp.la $(UNIT_LIBS)
 
 # llhttp's sources, where Debian's node-llhttp puts them, are the other opinion in this test.
@@ -31,3 +32,18 @@ check_PROGRAMS += tests/unit/test_http_parts
 tests_unit_test_http_parts_SOURCES = tests/unit/test_http_parts.c
 tests_unit_test_http_parts_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_http_parts_LDADD = src/http/libhttp.la $(UNIT_LIBS)
+
+# `make fuzz`, then: mkdir corpus; tests/fuzz/http_seeds corpus; tests/fuzz/fuzz_http corpus
+EXTRA_PROGRAMS += tests/fuzz/http_seeds
+tests_fuzz_http_seeds_SOURCES = tests/fuzz/http_seeds.c $(HTTP_CASES)
+tests_fuzz_http_seeds_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
+tests_fuzz_http_seeds_LDADD = src/common/libcommon.la
+
+if FUZZING
+EXTRA_PROGRAMS += tests/fuzz/fuzz_http
+FUZZ_TARGETS += tests/fuzz/fuzz_http tests/fuzz/http_seeds
+tests_fuzz_fuzz_http_SOURCES = $(HTTP_FUZZ)
+tests_fuzz_fuzz_http_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit -I$(top_srcdir)/tests/fuzz
+tests_fuzz_fuzz_http_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_http_LDADD = src/http/libhttp.la src/common/libcommon.la
+endif

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/target.h"
+
 #define PROMISE(what) \
 	do { \
 		if (!(what)) { \
@@ -19,6 +21,17 @@ inside(struct hb_http_span span, size_t len)
 	return span.off <= len && span.len <= len - span.off;
 }
 
+static bool
+decodes(const unsigned char *path, size_t len)
+{
+	unsigned char *out = malloc(len);
+	size_t n = hb_http_path_decode(path, len, out);
+	bool good = n > 0 && n <= len && memchr(out, '\0', n) == NULL;
+
+	free(out);
+	return good;
+}
+
 /* What must be true of every head that is let through, whatever came. */
 static void
 check_head(const struct hb_http_request *r, const unsigned char *p, size_t len, const struct hb_http_limits *limits)
@@ -28,6 +41,7 @@ check_head(const struct hb_http_request *r, const unsigned char *p, size_t len, 
 	PROMISE(inside(r->method, len) && r->method.len > 0);
 	PROMISE(inside(r->target, len) && r->target.len > 0 && r->target.len <= limits->request_line);
 	PROMISE(inside(r->path, len) && r->path.len > 0 && (p[r->path.off] == '/' || r->form == HB_HTTP_ASTERISK));
+	PROMISE(decodes(p + r->path.off, r->path.len));
 	PROMISE(inside(r->query, len) && inside(r->host, len));
 	PROMISE(hb_http_is_token(p + r->method.off, r->method.len));
 	PROMISE(r->fields_count <= limits->headers);
