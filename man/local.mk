@@ -1,1 +1,3 @@
 dist_man_MANS += %D%/hornbeam.yaml.5
+dist_man_MANS += %D%/hornbeam.1
+dist_man_MANS += %D%/hornbeam-json.7

@@ -1,0 +1,131 @@
+/* Printing in the four forms: see print.h. */
+#include "cli/print.h"
+
+#include <stdio.h>
+
+#include "common/str.h"
+#include "term/erl.h"
+#include "term/json.h"
+#include "term/term.h"
+
+/* The bytes of a term that is a string (or, for raw, bytes): 1, 0 for another term, -1. */
+static int
+string_of(struct cli *cli, const void *term, size_t len, struct hb_term_token *t, struct hb_error *err)
+{
+	struct hb_term_reader r;
+
+	if (hb_term_open(&r, term, len, err) != 0 || hb_term_next(&r, t, err) < 0)
+		return -1;
+	if (t->type == HB_TERM_BINARY)
+		return cli->form == CLI_RAW || hb_str_is_utf8(t->text, t->len);
+	return t->type == HB_TERM_BYTES && cli->form == CLI_RAW;
+}
+
+/* Appends the term in the form asked for. */
+static int
+format(struct cli *cli, const void *term, size_t len, struct hb_buf *out, struct hb_error *err)
+{
+	struct hb_term_token t;
+	int is_string;
+
+	switch (cli->form) {
+	case CLI_TERM:
+		return hb_term_to_erl(term, len, out, err);
+	case CLI_JSON:
+		return hb_term_to_json(term, len, true, out, err);
+	case CLI_TEXT:
+	case CLI_RAW:
+		break;
+	}
+	is_string = string_of(cli, term, len, &t, err);
+	if (is_string < 0)
+		return -1;
+	if (!is_string)
+		return hb_term_to_json(term, len, true, out, err);
+	hb_buf_add(out, t.text, t.len);
+	return 0;
+}
+
+/* Writes what was formatted; says so where that failed. */
+static int
+put(struct cli *cli, struct hb_buf *out, int rc, int status, struct hb_error *err)
+{
+	if (rc == 0 && out->failed)
+		rc = hb_error_set(err, HB_ERROR_MEMORY, "out of memory");
+	if (rc == 0)
+		fwrite(out->data, 1, out->len, stdout);
+	else
+		status = cli_fail(cli, err);
+	hb_buf_free(out);
+	return status;
+}
+
+int
+cli_print_term(struct cli *cli, const void *term, size_t len, int status)
+{
+	struct hb_buf out = HB_BUF_INIT;
+	struct hb_error err;
+	int rc = format(cli, term, len, &out, &err);
+
+	if (cli->form != CLI_RAW)
+		hb_buf_add_u8(&out, '\n');
+	return put(cli, &out, rc, status, &err);
+}
+
+int
+cli_print_reply(struct cli *cli, const struct hb_buf *reply)
+{
+	return cli_print_term(cli, reply->data, reply->len, CLI_DONE);
+}
+
+int
+cli_print_bool(struct cli *cli, bool yes)
+{
+	struct hb_buf term = HB_BUF_INIT;
+	int status;
+
+	hb_term_put_version(&term);
+	hb_term_put_bool(&term, yes);
+	status = cli_print_term(cli, term.data, term.len, yes ? CLI_DONE : CLI_FALSE);
+	hb_buf_free(&term);
+	return status;
+}
+
+static bool
+has_control(const unsigned char *p, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		if (p[i] < 0x20 || p[i] == 0x7f)
+			return true;
+	}
+	return false;
+}
+
+int
+cli_print_row(struct cli *cli, const char *key, const void *term, size_t len)
+{
+	struct hb_buf out = HB_BUF_INIT;
+	struct hb_error err;
+	size_t start;
+	int rc;
+
+	if (cli->form == CLI_RAW)
+		return cli_print_term(cli, term, len, CLI_DONE);
+	hb_buf_add_str(&out, key);
+	hb_buf_add_u8(&out, '\t');
+	start = out.len;
+	rc = format(cli, term, len, &out, &err);
+	if (rc == 0 && has_control(out.data + start, out.len - start)) {
+		out.len = start;
+		rc = hb_term_to_json(term, len, true, &out, &err);
+	}
+	hb_buf_add_u8(&out, '\n');
+	return put(cli, &out, rc, CLI_DONE, &err);
+}
+
+int
+cli_missing(struct cli *cli, const char *key)
+{
+	cli_warn(cli, "no such key: %s", key);
+	return CLI_FALSE;
+}

@@ -1,0 +1,338 @@
+/* The command line's parts that need no server: arguments, values, tables, facts. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/cli.h"
+#include "cli/facts.h"
+#include "cli/table.h"
+#include "cli/value.h"
+#include "common/str.h"
+#include "term/term.h"
+#include "unit.h"
+
+/* Parses words behind "hornbeam"; a NULL ends them. */
+static int
+parse(struct cli *cli, struct hb_error *err, const char *const *words)
+{
+	char *argv[32] = { (char *)"hornbeam" };
+	int argc = 1;
+
+	for (; *words != NULL; words++)
+		argv[argc++] = (char *)*words;
+	return cli_parse(cli, argc, argv, err);
+}
+#define PARSE(cli, err, ...) parse(cli, err, (const char *const[]){ __VA_ARGS__, NULL })
+
+START_TEST(options_stand_before_and_after_the_command)
+{
+	struct cli cli;
+	struct hb_error err;
+
+	ck_assert_int_eq(PARSE(&cli, &err, "-s", "/a", "state", "-ojson", "set", "-q", "k", "--ttl=60s", "v", "-t",
+	    "1m", "--nx"), 0);
+	ck_assert_str_eq(cli.command->name, "state set");
+	ck_assert_str_eq(cli.socket, "/a");
+	ck_assert_int_eq(cli.form, CLI_JSON);
+	ck_assert(cli.quiet);
+	ck_assert_int_eq(cli.timeout_ms, 60000);
+	ck_assert_uint_eq(cli.nargs, 2);
+	ck_assert_str_eq(cli.args[0], "k");
+	ck_assert_str_eq(cli.args[1], "v");
+	ck_assert_str_eq(cli_option(&cli, "ttl"), "60s");
+	ck_assert(cli_flag(&cli, "nx"));
+	ck_assert(!cli_flag(&cli, "xx"));
+	cli_free(&cli);
+}
+END_TEST
+
+START_TEST(dashes_end_options_and_numbers_are_arguments)
+{
+	struct cli cli;
+	struct hb_error err;
+
+	ck_assert_int_eq(PARSE(&cli, &err, "state", "incr", "k", "-5"), 0);
+	ck_assert_str_eq(cli.args[1], "-5");
+	cli_free(&cli);
+	ck_assert_int_eq(PARSE(&cli, &err, "state", "set", "--", "--nx", "-q"), 0);
+	ck_assert_str_eq(cli.args[0], "--nx");
+	ck_assert_str_eq(cli.args[1], "-q");
+	ck_assert(!cli.quiet);
+	cli_free(&cli);
+	ck_assert_int_eq(PARSE(&cli, &err, "state", "set", "k", "-"), 0);
+	ck_assert_str_eq(cli.args[1], "-");
+	cli_free(&cli);
+	ck_assert_int_eq(PARSE(&cli, &err, "state", "keys", "-0q"), 0);
+	ck_assert(cli_flag(&cli, "null"));
+	ck_assert(cli.quiet);
+	cli_free(&cli);
+}
+END_TEST
+
+START_TEST(the_last_of_an_option_wins)
+{
+	struct cli cli;
+	struct hb_error err;
+
+	ck_assert_int_eq(PARSE(&cli, &err, "state", "set", "k", "v", "--ttl", "1s", "--ttl", "2s"), 0);
+	ck_assert_str_eq(cli_option(&cli, "ttl"), "2s");
+	cli_free(&cli);
+}
+END_TEST
+
+START_TEST(wrong_arguments_are_told)
+{
+	static const struct {
+		const char *words[6];
+		const char *text;
+	} cases[] = {
+		{ { "state", "gett" }, "unknown command 'state gett', did you mean 'state get'?" },
+		{ { "pong" }, "unknown command 'pong', did you mean 'ping'?" },
+		{ { "confg" }, "unknown command 'confg', did you mean 'config'?" },
+		{ { "--ttl", "1s", "state" }, "unknown option --ttl" },
+		{ { "ping", "--quite" }, "unknown option --quite, did you mean --quiet?" },
+		{ { "ping", "-Z" }, "unknown option -Z" },
+		{ { "state", "get" }, "state get needs KEY..." },
+		{ { "ping", "a" }, "ping: unexpected argument 'a'" },
+		{ { "ping", "-o", "yaml" }, "-o takes text, json, raw or term, not 'yaml'" },
+		{ { "ping", "-t", "soon" }, "-t takes a time" },
+		{ { "ping", "-s" }, "-s takes PATH" },
+		{ { "ping", "--quiet=yes" }, "--quiet takes no value" },
+	};
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct hb_error err = { HB_ERROR_NONE };
+		struct cli cli;
+
+		ck_assert_int_eq(parse(&cli, &err, cases[i].words), -1);
+		ck_assert_int_eq(err.kind, HB_ERROR_USAGE);
+		ck_assert_msg(strstr(err.text, cases[i].text) == err.text, "%s", err.text);
+		cli_free(&cli);
+	}
+}
+END_TEST
+
+START_TEST(every_command_is_found_by_its_words)
+{
+	for (size_t i = 0; i < cli_commands_count; i++) {
+		const struct cli_command *command = &cli_commands[i];
+		const char *space = strchr(command->name, ' ');
+		char *group = space != NULL ? hb_xstrndup(command->name, (size_t)(space - command->name)) : NULL;
+
+		ck_assert_ptr_eq(cli_command_find(group, space != NULL ? space + 1 : command->name), command);
+		ck_assert_ptr_nonnull(command->run);
+		if (group != NULL)
+			ck_assert(cli_command_is_group(group));
+		free(group);
+	}
+	ck_assert_ptr_null(cli_command_find(NULL, "state"));
+	ck_assert_ptr_null(cli_command_find("stat", "get"));
+	ck_assert(!cli_command_is_group("stat"));
+	ck_assert(!cli_command_is_group("ping"));
+}
+END_TEST
+
+/* What `state set k TEXT OPTION` stores, as the bytes of its term. */
+static struct hb_buf
+stored(const char *text, const char *option, struct hb_error *err, int *rc)
+{
+	struct hb_buf out = HB_BUF_INIT;
+	struct cli cli;
+
+	if (option != NULL)
+		ck_assert_int_eq(PARSE(&cli, err, "state", "set", "k", option, "--", text), 0);
+	else
+		ck_assert_int_eq(PARSE(&cli, err, "state", "set", "k", "--", text), 0);
+	*rc = cli_put_value(&cli, &out, cli.args[1], err);
+	cli_free(&cli);
+	return out;
+}
+
+static void
+assert_stored(const char *text, const char *option, const char *expected, size_t len)
+{
+	struct hb_error err;
+	int rc;
+	struct hb_buf out = stored(text, option, &err, &rc);
+
+	ck_assert_int_eq(rc, 0);
+	ck_assert_uint_eq(out.len, len);
+	ck_assert_mem_eq(out.data, expected, len);
+	hb_buf_free(&out);
+}
+#define ASSERT_STORED(text, option, bytes) assert_stored(text, option, bytes, sizeof bytes - 1)
+
+START_TEST(integers_are_stored_as_themselves_and_the_rest_as_binaries)
+{
+	ASSERT_STORED("42", "--int", "\x61\x2a");
+	ASSERT_STORED(" -1\n", "--int", "\x62\xff\xff\xff\xff");
+	ASSERT_STORED("42", "--json", "\x61\x2a");
+	ASSERT_STORED("42", "--term", "\x61\x2a");
+	ASSERT_STORED("18446744073709551616", "--int", "\x6e\x09\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01");
+	ASSERT_STORED("42", NULL, "m\0\0\0\x8\x83m\0\0\0\x2" "42");
+	ASSERT_STORED("", NULL, "m\0\0\0\x6\x83m\0\0\0\0");
+	ASSERT_STORED("\xff", NULL, "m\0\0\0\x8\x83M\0\0\0\x1\x8\xff");
+	ASSERT_STORED("1.5", "--float", "m\0\0\0\xa\x83" "F\x3f\xf8\0\0\0\0\0\0");
+	ASSERT_STORED("[]", "--json", "m\0\0\0\x2\x83j");
+	ASSERT_STORED("{}", "--term", "m\0\0\0\x3\x83h\0");
+}
+END_TEST
+
+START_TEST(what_is_no_value_is_a_wrong_use)
+{
+	static const char *const cases[][2] = { { "--int", "1x" }, { "--int", "" }, { "--int", "--" }, { "--int", "1.0" },
+		{ "--float", "inf" }, { "--float", "" }, { "--float", "1x" }, { "--json", "" }, { "--json", "{" },
+		{ "--json", "{\"$none\":1}" }, { "--term", "{" }, { "--term", "" } };
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct hb_error err = { HB_ERROR_NONE };
+		struct hb_buf out;
+		int rc;
+
+		out = stored(cases[i][1], cases[i][0], &err, &rc);
+		ck_assert_msg(rc == -1, "%s %s", cases[i][0], cases[i][1]);
+		ck_assert_int_eq(err.kind, HB_ERROR_USAGE);
+		hb_buf_free(&out);
+	}
+}
+END_TEST
+
+START_TEST(integers_are_negated_for_decr)
+{
+	struct hb_buf out = HB_BUF_INIT;
+	struct hb_error err;
+
+	ck_assert_int_eq(cli_put_integer(&out, "-9223372036854775808", true, &err), 0);
+	ck_assert_mem_eq(out.data, "\x6e\x08\x00\x00\x00\x00\x00\x00\x00\x00\x80", 11);
+	hb_buf_clear(&out);
+	ck_assert_int_eq(cli_put_integer(&out, "1", true, &err), 0);
+	ck_assert_mem_eq(out.data, "\x62\xff\xff\xff\xff", 5);
+	hb_buf_free(&out);
+}
+END_TEST
+
+START_TEST(facts_are_flattened_and_made_readable)
+{
+	struct hb_buf b = HB_BUF_INIT;
+	struct cli_facts facts = { NULL, 0 };
+	struct hb_term_reader r;
+	struct hb_error err;
+
+	hb_term_put_version(&b);
+	hb_term_put_map(&b, 7);
+	hb_term_put_str(&b, "uptime_ms");
+	hb_term_put_int(&b, 3723000);
+	hb_term_put_str(&b, "rss_bytes");
+	hb_term_put_int(&b, 18 * 1024 * 1024 + 512 * 1024);
+	hb_term_put_str(&b, "file");
+	hb_term_put_atom(&b, "undefined");
+	hb_term_put_str(&b, "companion");
+	hb_term_put_map(&b, 1);
+	hb_term_put_str(&b, "pid");
+	hb_term_put_int(&b, 12);
+	hb_term_put_str(&b, "listen");
+	hb_term_put_list(&b, 2);
+	hb_term_put_str(&b, "a");
+	hb_term_put_str(&b, "b");
+	hb_term_put_nil(&b);
+	hb_term_put_str(&b, "links");
+	hb_term_put_list(&b, 1);
+	hb_term_put_map(&b, 1);
+	hb_term_put_str(&b, "x");
+	hb_term_put_tuple(&b, 0);
+	hb_term_put_nil(&b);
+	hb_term_put_str(&b, "none");
+	hb_term_put_list(&b, 0);
+	ck_assert_int_eq(hb_term_open(&r, b.data, b.len, &err), 0);
+	ck_assert_int_eq(cli_facts_read(&facts, &r, "", &err), 0);
+	ck_assert_str_eq(cli_facts_get(&facts, "uptime_ms"), "1h 2m");
+	ck_assert_str_eq(cli_facts_get(&facts, "rss_bytes"), "18.5 MiB");
+	ck_assert_str_eq(cli_facts_get(&facts, "file"), "-");
+	ck_assert_str_eq(cli_facts_get(&facts, "companion.pid"), "12");
+	ck_assert_str_eq(cli_facts_get(&facts, "listen"), "a, b");
+	ck_assert_str_eq(cli_facts_get(&facts, "links"), "1");
+	ck_assert_str_eq(cli_facts_get(&facts, "none"), "-");
+	ck_assert_str_eq(cli_facts_get(&facts, "nobody"), "-");
+	cli_facts_free(&facts);
+	hb_buf_free(&b);
+}
+END_TEST
+
+START_TEST(broken_facts_are_refused)
+{
+	static const unsigned char list[] = { 131, 106 }, cut[] = { 131, 116, 0, 0, 0, 1, 109, 0, 0, 0, 1, 'a' },
+		key[] = { 131, 116, 0, 0, 0, 1, 97, 1, 97, 2 };
+	static const struct {
+		const unsigned char *p;
+		size_t len;
+	} cases[] = { { list, sizeof list }, { cut, sizeof cut }, { key, sizeof key } };
+
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct cli_facts facts = { NULL, 0 };
+		struct hb_term_reader r;
+		struct hb_error err;
+
+		ck_assert_int_eq(hb_term_open(&r, cases[i].p, cases[i].len, &err), 0);
+		ck_assert_int_eq(cli_facts_read(&facts, &r, "", &err), -1);
+		cli_facts_free(&facts);
+	}
+}
+END_TEST
+
+/* What the table prints, through a pipe in place of standard output. */
+static void
+assert_printed(const struct cli_table *table, const char *expected)
+{
+	char text[512];
+	int fds[2], saved = dup(STDOUT_FILENO);
+	ssize_t n;
+
+	ck_assert_int_eq(pipe(fds), 0);
+	fflush(stdout);
+	ck_assert_int_ge(dup2(fds[1], STDOUT_FILENO), 0);
+	cli_table_print(table);
+	fflush(stdout);
+	dup2(saved, STDOUT_FILENO);
+	close(saved);
+	close(fds[1]);
+	n = read(fds[0], text, sizeof text - 1);
+	close(fds[0]);
+	ck_assert_int_ge(n, 0);
+	text[n] = '\0';
+	ck_assert_str_eq(text, expected);
+}
+
+START_TEST(tables_align_text_left_and_numbers_right)
+{
+	static const char *const titles[] = { "NAME", "N", "NOTE" };
+	struct cli_table table = CLI_TABLE_INIT(3, titles);
+	static const char *const cells[] = { "a", "100", "x", "longer", "7", "-" };
+
+	for (size_t i = 0; i < 6; i++)
+		cli_table_add(&table, hb_xstrdup(cells[i]));
+	assert_printed(&table, "NAME      N  NOTE\na       100  x\nlonger    7  -\n");
+	cli_table_free(&table);
+}
+END_TEST
+
+Suite *
+unit_suite(void)
+{
+	Suite *suite = suite_create("cli");
+	TCase *tc = tcase_create("cli");
+
+	tcase_add_test(tc, options_stand_before_and_after_the_command);
+	tcase_add_test(tc, dashes_end_options_and_numbers_are_arguments);
+	tcase_add_test(tc, the_last_of_an_option_wins);
+	tcase_add_test(tc, wrong_arguments_are_told);
+	tcase_add_test(tc, every_command_is_found_by_its_words);
+	tcase_add_test(tc, integers_are_stored_as_themselves_and_the_rest_as_binaries);
+	tcase_add_test(tc, what_is_no_value_is_a_wrong_use);
+	tcase_add_test(tc, integers_are_negated_for_decr);
+	tcase_add_test(tc, facts_are_flattened_and_made_readable);
+	tcase_add_test(tc, broken_facts_are_refused);
+	tcase_add_test(tc, tables_align_text_left_and_numbers_right);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
