@@ -1,0 +1,25 @@
+#!/bin/sh
+# tests/pytest.sh DIR [OPTION ...]: the pytest tests of $top_srcdir/DIR with the
+# freshly built module in front, as TAP.  In a build with sanitizers libasan
+# has to come first, since python3 itself knows nothing of it.
+: "${top_srcdir:?}" "${top_builddir:?}" "${PYTHON:?}"
+dir=$1
+shift
+module=$top_builddir/python/.libs/_hornbeam.so
+asan=$(ldd "$module" | awk '$1 ~ /^libasan/ { print $3 }')
+ubsan=$(ldd "$module" | awk '$1 ~ /^libubsan/ { print $3 }')
+if [ -n "$asan" ]; then
+	HORNBEAM_ASAN=yes
+	# CPython keeps memory at its end, and its allocator would hide overruns
+	ASAN_OPTIONS=detect_leaks=0:abort_on_error=1${ASAN_OPTIONS:+:$ASAN_OPTIONS}
+	PYTHONMALLOC=malloc
+	export HORNBEAM_ASAN ASAN_OPTIONS PYTHONMALLOC
+fi
+PATH=$top_builddir:$PATH
+PYTHONPATH=$top_builddir/pylib:$top_srcdir/tests${PYTHONPATH:+:$PYTHONPATH}
+PYTHONDONTWRITEBYTECODE=1
+HORNBEAM_BUILD=$top_builddir
+export PATH PYTHONPATH PYTHONDONTWRITEBYTECODE HORNBEAM_BUILD
+exec 3>&1 >/dev/null
+exec env ${asan:+LD_PRELOAD="$asan${ubsan:+ $ubsan}"} "$PYTHON" -m pytest -q -p pytest_tap -p no:cacheprovider \
+	--rootdir="$top_srcdir/tests" "$top_srcdir/$dir" "$@"

@@ -1,0 +1,3 @@
+#!/bin/sh
+# The tests of the Python module, as TAP.
+exec /bin/sh "${top_srcdir:?}/tests/pytest.sh" tests/python
