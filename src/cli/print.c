@@ -6,28 +6,36 @@
 #include "common/str.h"
 #include "term/erl.h"
 #include "term/json.h"
+#include "term/number.h"
 #include "term/term.h"
 
-/* The bytes of a term that is a string (or, for raw, bytes): 1, 0 for another term, -1. */
+/*
+ * Text: a string as it stands, an integer of any size as its digits, anything
+ * else as JSON; raw has bytes as they stand too.
+ */
 static int
-string_of(struct cli *cli, const void *term, size_t len, struct hb_term_token *t, struct hb_error *err)
+format_text(struct cli *cli, const void *term, size_t len, struct hb_buf *out, struct hb_error *err)
 {
 	struct hb_term_reader r;
+	struct hb_term_token t;
 
-	if (hb_term_open(&r, term, len, err) != 0 || hb_term_next(&r, t, err) < 0)
+	if (hb_term_open(&r, term, len, err) != 0 || hb_term_next(&r, &t, err) < 0)
 		return -1;
-	if (t->type == HB_TERM_BINARY)
-		return cli->form == CLI_RAW || hb_str_is_utf8(t->text, t->len);
-	return t->type == HB_TERM_BYTES && cli->form == CLI_RAW;
+	if (t.type == HB_TERM_BIG)
+		hb_number_put_big(out, t.negative, t.text, t.len, "0x");
+	else if (t.type == HB_TERM_BINARY && (cli->form == CLI_RAW || hb_str_is_utf8(t.text, t.len)))
+		hb_buf_add(out, t.text, t.len);
+	else if (t.type == HB_TERM_BYTES && cli->form == CLI_RAW)
+		hb_buf_add(out, t.text, t.len);
+	else
+		return hb_term_to_json(term, len, true, out, err);
+	return 0;
 }
 
 /* Appends the term in the form asked for. */
 static int
 format(struct cli *cli, const void *term, size_t len, struct hb_buf *out, struct hb_error *err)
 {
-	struct hb_term_token t;
-	int is_string;
-
 	switch (cli->form) {
 	case CLI_TERM:
 		return hb_term_to_erl(term, len, out, err);
@@ -37,13 +45,7 @@ format(struct cli *cli, const void *term, size_t len, struct hb_buf *out, struct
 	case CLI_RAW:
 		break;
 	}
-	is_string = string_of(cli, term, len, &t, err);
-	if (is_string < 0)
-		return -1;
-	if (!is_string)
-		return hb_term_to_json(term, len, true, out, err);
-	hb_buf_add(out, t.text, t.len);
-	return 0;
+	return format_text(cli, term, len, out, err);
 }
 
 /* Writes what was formatted; says so where that failed. */

@@ -7,8 +7,8 @@
 
 /*
  * Prints one term (external format, 131 in front): as text a string as it
- * stands and anything else as JSON; raw the same to the byte, without the
- * newline at the end.  Returns status, or that of the failure.
+ * stands, an integer as its digits and anything else as JSON; raw the same
+ * to the byte, without the newline at the end.  Returns status, or that of the failure.
  */
 int cli_print_term(struct cli *cli, const void *term, size_t len, int status);
 /* A whole reply, with CLI_DONE. */

@@ -3,9 +3,7 @@
 import contextlib
 import http.client
 import os
-import pathlib
 import signal
-import socket
 import stat
 import subprocess
 
