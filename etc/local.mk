@@ -13,7 +13,6 @@ uninstall-sample:
 	if cmp -s '$(top_srcdir)/etc/hornbeam.yaml' '$(DESTDIR)$(sysconfdir)/hornbeam/hornbeam.yaml'; then \
 	  rm -f '$(DESTDIR)$(sysconfdir)/hornbeam/hornbeam.yaml'; \
 	fi
-	-test ! -d '$(DESTDIR)$(sysconfdir)/hornbeam/conf.d' || \
-	  rmdir -p --ignore-fail-on-non-empty '$(DESTDIR)$(sysconfdir)/hornbeam/conf.d'
+	-rmdir '$(DESTDIR)$(sysconfdir)/hornbeam/conf.d' '$(DESTDIR)$(sysconfdir)/hornbeam' 2>/dev/null
 
 .PHONY: install-sample uninstall-sample
