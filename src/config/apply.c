@@ -148,10 +148,6 @@ parse_value(struct hb_config_reader *r, const struct hb_config_key *key, bool se
 	struct hb_yaml_error yaml;
 	struct hb_yaml_node *node;
 
-	if (!hb_str_is_utf8(text, strlen(text))) {
-		hb_config_fail(r, 0, "the value is not UTF-8");
-		return NULL;
-	}
 	if (text[0] != '"' && text[0] != '\'' && !map &&
 	    (!list || hb_config_is_address(text) || strpbrk(text, "[{\n") == NULL))
 		return hb_yaml_scalar(text);
@@ -183,7 +179,12 @@ apply_text(struct hb_config_reader *r, const char *path, const char *text, struc
 	char *rest, *dot;
 	int result;
 
+	/* YAML's reader sees to this in a file */
+	if (!hb_str_is_utf8(path, strlen(path)))
+		return hb_config_fail(r, 0, "the key is not UTF-8");
 	snprintf(r->key, sizeof r->key, "%s", path);
+	if (!hb_str_is_utf8(text, strlen(text)))
+		return hb_config_fail(r, 0, "the value is not UTF-8");
 	node = parse_value(r, key, is_section(path), text);
 	if (node == NULL)
 		return -1;

@@ -7,7 +7,11 @@
 
 #include "common/str.h"
 #include "config/config.h"
+#include "config/names.h"
 #include "config/scalars.h"
+
+/* libyaml reads keys of up to 1024 characters, escapes included. */
+enum { VARIABLE_LENGTH_MAX = 255 };
 
 static void *
 field(const struct hb_config_key *key, void *base)
@@ -105,6 +109,10 @@ check_variable(struct hb_config_reader *r, const struct hb_yaml_node *name, cons
 {
 	if (name->text[0] == '\0' || strchr(name->text, '=') != NULL)
 		return hb_config_fail(r, name->line, "the name of a variable must not be empty or hold =");
+	if (strlen(name->text) > VARIABLE_LENGTH_MAX)
+		return hb_config_fail(r, name->line, "the name of a variable is longer than %d bytes", VARIABLE_LENGTH_MAX);
+	if (hb_config_has_control(name->text))
+		return hb_config_fail(r, name->line, "control characters are not possible in the name of a variable");
 	if (value->kind != HB_YAML_SCALAR || hb_yaml_is_null(value))
 		return hb_config_expected(r, value, "a string");
 	return 0;

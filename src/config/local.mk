@@ -32,3 +32,11 @@ tests_unit_test_config_units_LDADD = $(CONFIG_TEST_LIBS)
 tests_unit_test_config_docs_SOURCES = tests/unit/test_config_docs.c
 tests_unit_test_config_docs_CPPFLAGS = $(UNIT_CPPFLAGS) $(DEFS_DIRS)
 tests_unit_test_config_docs_LDADD = $(CONFIG_TEST_LIBS)
+
+if FUZZING
+EXTRA_PROGRAMS += tests/fuzz/fuzz_config
+FUZZ_TARGETS += tests/fuzz/fuzz_config
+tests_fuzz_fuzz_config_SOURCES = tests/fuzz/fuzz_config.c
+tests_fuzz_fuzz_config_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_config_LDADD = src/config/libconfig.la src/common/libcommon.la $(YAML_LIBS)
+endif

@@ -108,13 +108,20 @@ hb_config_mount(const struct hb_config_reader *r, const struct hb_yaml_node *nod
 			return hb_config_fail(r, node->line, "empty, . and .. parts are not possible in a mount");
 		p += 1 + len;
 	}
-	for (const char *p = text; *p != '\0'; p++) {
-		if ((unsigned char)*p <= 0x20 || *p == 0x7f || *p == '?' || *p == '#')
-			return hb_config_fail(r, node->line,
-			    "spaces, control characters, ? and # are not possible in a mount");
-	}
+	if (strpbrk(text, " ?#") != NULL || hb_config_has_control(text))
+		return hb_config_fail(r, node->line, "spaces, control characters, ? and # are not possible in a mount");
 	*out = hb_xstrndup(text, n);
 	return 1;
+}
+
+bool
+hb_config_has_control(const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if ((unsigned char)*text < 0x20 || *text == 0x7f)
+			return true;
+	}
+	return false;
 }
 
 static bool

@@ -14,6 +14,8 @@ int hb_config_address(const struct hb_config_reader *r, const struct hb_yaml_nod
 int hb_config_mount(const struct hb_config_reader *r, const struct hb_yaml_node *node, char **out) HB_WARN_UNUSED;
 /* "module:callable" or "module:factory()", dots allowed in both parts. */
 bool hb_config_is_app(const char *text);
+/* Whether text has control characters. */
+bool hb_config_has_control(const char *text);
 /* The same as hb_config_address without a message: whether text has an address's form. */
 bool hb_config_is_address(const char *text);
 

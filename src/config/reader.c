@@ -21,8 +21,14 @@ hb_config_fail(const struct hb_config_reader *r, unsigned line, const char *fmt,
 	va_end(ap);
 	if (r->lines && line > 0)
 		snprintf(at, sizeof at, ":%u", line);
-	return hb_error_set(r->err, HB_ERROR_CONFIG, "%s%s: %s%s%s", r->name, at, said ? "" : r->key,
+	hb_error_set(r->err, HB_ERROR_CONFIG, "%s%s: %s%s%s", r->name, at, said ? "" : r->key,
 	    said || r->key[0] == '\0' ? "" : ": ", cause);
+	/* names and values are the user's, and a message is one line */
+	for (char *p = r->err->text; *p != '\0'; p++) {
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			*p = '?';
+	}
+	return -1;
 }
 
 const char *
@@ -38,7 +44,7 @@ hb_config_quote(const char *text, char out[HB_CONFIG_QUOTED])
 	}
 	out[len++] = '"';
 	for (size_t i = 0; i < n; i++)
-		out[len++] = (unsigned char)text[i] < 0x20 || text[i] == 0x7f ? '?' : text[i];
+		out[len++] = text[i];
 	snprintf(out + len, HB_CONFIG_QUOTED - len, "%s\"", cut ? "..." : "");
 	return out;
 }

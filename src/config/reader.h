@@ -22,7 +22,7 @@ struct hb_config_reader {
 int hb_config_fail(const struct hb_config_reader *r, unsigned line, const char *fmt, ...) HB_PRINTF(3, 4);
 /* The same for a value of the wrong type or shape: "expected X, found Y". */
 int hb_config_expected(const struct hb_config_reader *r, const struct hb_yaml_node *node, const char *what);
-/* A text of the user's in quotes for a message: cut, and without control bytes. */
+/* A text of the user's in quotes for a message, cut to what a line can hold. */
 #define HB_CONFIG_QUOTED 72
 const char *hb_config_quote(const char *text, char out[HB_CONFIG_QUOTED]);
 

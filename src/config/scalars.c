@@ -262,10 +262,8 @@ set_string(const struct hb_config_reader *r, const struct hb_config_key *key, co
 {
 	if (node->text[0] == '\0')
 		return 0;
-	for (const char *p = node->text; *p != '\0'; p++) {
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			return hb_config_fail(r, node->line, "control characters are not possible here");
-	}
+	if (hb_config_has_control(node->text))
+		return hb_config_fail(r, node->line, "control characters are not possible here");
 	if (check_length(r, key, node->line, node->text) == -1)
 		return -1;
 	store_string(at, hb_xstrdup(node->text));

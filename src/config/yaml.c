@@ -79,21 +79,17 @@ node_push(struct hb_yaml_node *node, size_t at, struct hb_yaml_node *item)
 	node->items[at] = item;
 }
 
+/* What may stand in front of a node: no anchor, no tag but its kind's own. */
 static int
-check_tag(struct builder *b, const yaml_event_t *event, const yaml_char_t *tag, const char *own)
+check_properties(struct builder *b, const yaml_event_t *event, const yaml_char_t *anchor, const yaml_char_t *tag,
+    const char *own)
 {
-	if (tag == NULL || strcmp((const char *)tag, own) == 0 || strcmp((const char *)tag, "!") == 0)
+	if (anchor != NULL)
+		fail(b, event->start_mark.line, "anchors and aliases are not supported");
+	else if (tag != NULL && strcmp((const char *)tag, own) != 0 && strcmp((const char *)tag, "!") != 0)
+		fail(b, event->start_mark.line, "the tag %.60s is not supported", (const char *)tag);
+	else
 		return 0;
-	fail(b, event->start_mark.line, "the tag %.60s is not supported", (const char *)tag);
-	return -1;
-}
-
-static int
-check_anchor(struct builder *b, const yaml_event_t *event, const yaml_char_t *anchor)
-{
-	if (anchor == NULL)
-		return 0;
-	fail(b, event->start_mark.line, "anchors and aliases are not supported");
 	return -1;
 }
 
@@ -104,8 +100,7 @@ build_scalar(struct builder *b, const yaml_event_t *event)
 	size_t len = event->data.scalar.length;
 	struct hb_yaml_node *node;
 
-	if (check_anchor(b, event, event->data.scalar.anchor) == -1 ||
-	    check_tag(b, event, event->data.scalar.tag, YAML_STR_TAG) == -1)
+	if (check_properties(b, event, event->data.scalar.anchor, event->data.scalar.tag, YAML_STR_TAG) == -1)
 		return NULL;
 	if (memchr(value, '\0', len) != NULL) {
 		fail(b, event->start_mark.line, "a string must not hold a NUL byte");
@@ -124,8 +119,8 @@ build_list(struct builder *b, const yaml_event_t *start)
 	yaml_event_t event;
 	size_t keylen = strlen(b->key);
 
-	if (check_anchor(b, start, start->data.sequence_start.anchor) == -1 ||
-	    check_tag(b, start, start->data.sequence_start.tag, YAML_SEQ_TAG) == -1)
+	if (check_properties(b, start, start->data.sequence_start.anchor, start->data.sequence_start.tag,
+		YAML_SEQ_TAG) == -1)
 		return NULL;
 	node = node_new(HB_YAML_LIST, start->start_mark.line);
 	for (;;) {
@@ -151,12 +146,11 @@ static struct hb_yaml_node *
 build_map(struct builder *b, const yaml_event_t *start)
 {
 	struct hb_yaml_node *node, *key, *value;
-	const struct hb_yaml_node *twin;
 	yaml_event_t event;
 	size_t keylen = strlen(b->key);
 
-	if (check_anchor(b, start, start->data.mapping_start.anchor) == -1 ||
-	    check_tag(b, start, start->data.mapping_start.tag, YAML_MAP_TAG) == -1)
+	if (check_properties(b, start, start->data.mapping_start.anchor, start->data.mapping_start.tag,
+		YAML_MAP_TAG) == -1)
 		return NULL;
 	node = node_new(HB_YAML_MAP, start->start_mark.line);
 	for (;;) {
@@ -174,8 +168,7 @@ build_map(struct builder *b, const yaml_event_t *start)
 		if (key == NULL)
 			goto fail;
 		snprintf(b->key + keylen, sizeof b->key - keylen, "%s%.60s", keylen > 0 ? "." : "", key->text);
-		twin = hb_yaml_get(node, key->text);
-		if (twin != NULL) {
+		if (hb_yaml_get(node, key->text) != NULL) {
 			fail(b, key->line - 1, "duplicate key");
 			hb_yaml_free(key);
 			goto fail;
@@ -213,7 +206,7 @@ build(struct builder *b, yaml_event_t *event)
 	} else if (event->type == YAML_MAPPING_START_EVENT) {
 		node = build_map(b, event);
 	} else {
-		check_anchor(b, event, event->data.alias.anchor);
+		fail(b, event->start_mark.line, "anchors and aliases are not supported");
 	}
 	b->depth--;
 	yaml_event_delete(event);

@@ -96,6 +96,8 @@ static const struct complaint files[] = {
 	{ "python: {env: {A: }}\n", "f:1: python.env.A: expected a string, found nothing" },
 	{ "python: {env: {A=B: c}}\n", "f:1: python.env.A=B: the name of a variable must not be empty or hold =" },
 	{ "python: {env: {\"\": c}}\n", "f:1: python.env.: the name of a variable must not be empty or hold =" },
+	{ "python: {env: {\"a\\nb\": c}}\n",
+	    "f:1: python.env.a?b: control characters are not possible in the name of a variable" },
 	/* listeners */
 	{ "listen:\n  - here\n",
 	    "f:2: listen[0]: expected an address such as 127.0.0.1:8000, \"[::]:8000\" or unix:/path, found \"here\"" },
@@ -170,6 +172,7 @@ static const struct complaint sets[] = {
 	{ "limits=1", "--set limits: expected a mapping, found \"1\"" },
 	{ "limits..body=1", "--set limits..body: limits: unknown key \"\"" },
 	{ "apps=[{mount: /}]", "--set apps: apps[0]: the key app is missing" },
+	{ "python.env.\xff=x", "--set python.env.\xff: the key is not UTF-8" },
 	{ "user=\xff", "--set user: the value is not UTF-8" },
 };
 
@@ -219,6 +222,18 @@ START_TEST(error_in_a_variable_names_it)
 }
 END_TEST
 
+START_TEST(name_of_a_variable_has_a_limit)
+{
+	struct hb_buf text = HB_BUF_INIT;
+	struct hb_error err;
+
+	hb_buf_printf(&text, "python: {env: {%0256d: x}}\n", 0);
+	ck_assert_ptr_null(hb_config_parse((const char *)text.data, text.len, "f", &err));
+	ck_assert_ptr_nonnull(strstr(err.text, ": the name of a variable is longer than 255 bytes"));
+	hb_buf_free(&text);
+}
+END_TEST
+
 START_TEST(more_values_than_the_limit_are_refused)
 {
 	struct hb_buf text = HB_BUF_INIT;
@@ -256,6 +271,7 @@ unit_suite(void)
 	tcase_add_loop_test(t, error_in_a_file_names_line_key_and_cause, 0, LENGTH(files));
 	tcase_add_loop_test(t, error_in_set_names_the_option, 0, LENGTH(sets));
 	tcase_add_loop_test(t, error_in_a_variable_names_it, 0, LENGTH(variables));
+	tcase_add_test(t, name_of_a_variable_has_a_limit);
 	tcase_add_test(t, more_values_than_the_limit_are_refused);
 	tcase_add_test(t, more_applications_than_the_limit_are_refused);
 	suite_add_tcase(s, t);

@@ -75,6 +75,16 @@ parse(const char *text)
 	return config;
 }
 
+/* path is name in the test's directory. */
+static void
+assert_below(const char *path, const char *name)
+{
+	char *expected = hb_xasprintf("%s/%s", directory, name);
+
+	ck_assert_str_eq(path, expected);
+	free(expected);
+}
+
 /* The text of a failure to load. */
 static const char *
 complaint(void)
@@ -191,28 +201,17 @@ END_TEST
 START_TEST(relative_paths_start_at_their_file)
 {
 	struct hb_config *c;
-	char *expected;
 
 	write_file("h.yaml", "python: {path: [., ./lib, x/y, /abs], venv: ../venv}\ncontrol: {socket: s}\n");
 	write_file("conf.d/9.yaml", "erlang: {code_path: ebin}\n");
 	c = load(NULL, NULL);
 	ck_assert_str_eq(c->python.path[0], directory);
-	expected = hb_xasprintf("%s/lib", directory);
-	ck_assert_str_eq(c->python.path[1], expected);
-	free(expected);
-	expected = hb_xasprintf("%s/x/y", directory);
-	ck_assert_str_eq(c->python.path[2], expected);
-	free(expected);
+	assert_below(c->python.path[1], "lib");
+	assert_below(c->python.path[2], "x/y");
 	ck_assert_str_eq(c->python.path[3], "/abs");
-	expected = hb_xasprintf("%s/../venv", directory);
-	ck_assert_str_eq(c->python.venv, expected);
-	free(expected);
-	expected = hb_xasprintf("%s/s", directory);
-	ck_assert_str_eq(c->control.socket, expected);
-	free(expected);
-	expected = hb_xasprintf("%s/conf.d/ebin", directory);
-	ck_assert_str_eq(c->erlang.code_path[0], expected);
-	free(expected);
+	assert_below(c->python.venv, "../venv");
+	assert_below(c->control.socket, "s");
+	assert_below(c->erlang.code_path[0], "conf.d/ebin");
 	hb_config_free(c);
 }
 END_TEST
@@ -222,7 +221,6 @@ START_TEST(relative_paths_of_variables_and_set_start_here)
 	static const char *const sets[] = { "python.path=lib", NULL };
 	static char *const variables[] = { VARIABLE("HORNBEAM_PYTHON_VENV=venv"), NULL };
 	struct hb_config *c;
-	char *expected;
 
 	write_file("h.yaml", "");
 	ck_assert_int_eq(chdir("/usr"), 0);
@@ -235,9 +233,7 @@ START_TEST(relative_paths_of_variables_and_set_start_here)
 	write_file("h.yaml", "python: {path: lib}\n");
 	snprintf(file, sizeof file, "h.yaml");
 	c = load(NULL, NULL);
-	expected = hb_xasprintf("%s/lib", directory);
-	ck_assert_str_eq(c->python.path[0], expected);
-	free(expected);
+	assert_below(c->python.path[0], "lib");
 	hb_config_free(c);
 }
 END_TEST
