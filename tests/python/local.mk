@@ -3,4 +3,4 @@
 dist_check_SCRIPTS += %D%/run.sh
 TESTS += %D%/run.sh
 EXTRA_DIST += tests/pytest.sh tests/pytest_tap.py \
-	%D%/companion.py %D%/conftest.py %D%/test_state.py
+	%D%/companion.py %D%/conftest.py %D%/test_processes.py %D%/test_state.py
