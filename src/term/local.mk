@@ -34,3 +34,19 @@ check_PROGRAMS += tests/unit/test_term_erl
 tests_unit_test_term_erl_SOURCES = tests/unit/test_term_erl.c
 tests_unit_test_term_erl_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_term_erl_LDADD = src/term/libterm.la $(UNIT_LIBS)
+
+TERM_FUZZ = tests/fuzz/fuzz_term.c tests/fuzz/fuzz_term.h tests/fuzz/recode.c tests/fuzz/recode.h
+EXTRA_DIST += tests/fuzz/corpus/term
+check_PROGRAMS += tests/unit/test_term_fuzz
+tests_unit_test_term_fuzz_SOURCES = tests/unit/test_term_fuzz.c $(TERM_FUZZ)
+tests_unit_test_term_fuzz_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_term_fuzz_LDADD = src/term/libjson.la src/term/libterm.la $(UNIT_LIBS) $(JANSSON_LIBS)
+
+if FUZZING
+EXTRA_PROGRAMS += tests/fuzz/fuzz_term
+FUZZ_TARGETS += tests/fuzz/fuzz_term
+tests_fuzz_fuzz_term_SOURCES = $(TERM_FUZZ)
+tests_fuzz_fuzz_term_CPPFLAGS = $(AM_CPPFLAGS)
+tests_fuzz_fuzz_term_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_term_LDADD = src/term/libjson.la src/term/libterm.la src/common/libcommon.la $(JANSSON_LIBS)
+endif
