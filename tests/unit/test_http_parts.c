@@ -283,6 +283,27 @@ START_TEST(the_parser_says_whether_a_request_has_begun)
 }
 END_TEST
 
+START_TEST(bytes_that_were_looked_at_are_not_looked_at_again)
+{
+	struct hb_http_parser p;
+	unsigned char head[200] = "GET / HTTP/1.1\r\nHost: a\r\nX-A: ";
+	size_t consumed, start = strlen((char *)head);
+
+	memset(head + start, 'x', sizeof(head) - start);
+	hb_http_parser_init(&p, &limits);
+	for (size_t len = 1; len <= sizeof(head); len++) {
+		ck_assert_int_eq(hb_http_parse(&p, head, len, &consumed), HB_HTTP_MORE);
+		ck_assert_uint_eq(consumed, 0);
+		if (len > start)
+			ck_assert_uint_eq(p.scan, len);
+	}
+	/* An LF where the parser has been already is not found any more. */
+	head[start + 10] = '\n';
+	ck_assert_int_eq(hb_http_parse(&p, head, sizeof(head), &consumed), HB_HTTP_MORE);
+	hb_http_parser_free(&p);
+}
+END_TEST
+
 START_TEST(an_error_and_an_end_stay_until_reset)
 {
 	struct hb_http_parser p;
@@ -348,6 +369,7 @@ unit_suite(void)
 	tcase_add_test(t, expectations_and_upgrades_are_only_for_those_who_can_have_them);
 	tcase_add_test(t, an_https_uri_is_answered_over_tls);
 	tcase_add_test(t, the_parser_says_whether_a_request_has_begun);
+	tcase_add_test(t, bytes_that_were_looked_at_are_not_looked_at_again);
 	tcase_add_test(t, an_error_and_an_end_stay_until_reset);
 	tcase_add_test(t, more_fields_than_the_first_table_holds_are_kept);
 	suite_add_tcase(suite, t);
