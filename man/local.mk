@@ -1,3 +1,4 @@
 dist_man_MANS += %D%/hornbeam.yaml.5
 dist_man_MANS += %D%/hornbeam.1
 dist_man_MANS += %D%/hornbeam-json.7
+dist_man_MANS += %D%/hornbeamd.8

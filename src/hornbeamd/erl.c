@@ -48,7 +48,7 @@ find_erl(struct hb_error *err)
 			path = find_program("erl");
 	}
 	if (path == NULL)
-		hb_error_set(err, HB_ERROR_SYSTEM, "%s: not found; install erlang-base",
+		hb_error_set(err, HB_ERROR_DOWN, "%s: not found; install erlang-base",
 		    wanted != NULL && *wanted != '\0' ? wanted : "erl");
 	return path;
 }

@@ -15,7 +15,7 @@ struct hb_erl {
 	char **envp;
 };
 
-/* Finds erl and makes its arguments and environment.  -1 with err where there is no erl. */
+/* Finds erl and makes its arguments and environment.  HB_ERROR_DOWN where there is no erl. */
 int hb_erl_init(struct hb_erl *erl, const struct hb_config *config, const char *home, struct hb_error *err)
     HB_WARN_UNUSED;
 void hb_erl_free(struct hb_erl *erl);

@@ -24,3 +24,8 @@ check_PROGRAMS += tests/unit/test_options
 tests_unit_test_options_SOURCES = tests/unit/test_options.c src/hornbeamd/options.c
 tests_unit_test_options_CPPFLAGS = $(UNIT_CPPFLAGS) $(DEFS_DIRS)
 tests_unit_test_options_LDADD = src/config/libconfig.la $(UNIT_LIBS) $(YAML_LIBS)
+
+check_PROGRAMS += tests/unit/test_hornbeamd
+tests_unit_test_hornbeamd_SOURCES = tests/unit/test_hornbeamd.c src/hornbeamd/erl.c src/hornbeamd/spawn.c
+tests_unit_test_hornbeamd_CPPFLAGS = $(UNIT_CPPFLAGS) $(DEFS_DIRS)
+tests_unit_test_hornbeamd_LDADD = src/term/libterm.la $(UNIT_LIBS)

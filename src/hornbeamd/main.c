@@ -40,6 +40,8 @@ exit_status(const struct hb_error *err)
 		return EX_CANTCREAT;
 	case HB_ERROR_PERMISSION:
 		return EX_NOPERM;
+	case HB_ERROR_DOWN:
+		return EX_UNAVAILABLE;
 	default:
 		return EX_OSERR;
 	}

@@ -1,0 +1,282 @@
+/* The parts of the master that stand alone: backoff, children, environment, the companion's words. */
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "hornbeamd/backoff.h"
+#include "hornbeamd/erl.h"
+#include "hornbeamd/spawn.h"
+#include "term/term.h"
+#include "unit.h"
+
+static char *const no_environment[] = {NULL};
+
+START_TEST(first_death_is_answered_at_once_then_ever_more_slowly)
+{
+	static const int64_t pauses[] = {0, 100, 200, 400, 800, 1600, 3200, 5000, 5000};
+	struct hb_backoff b = {0};
+
+	for (size_t i = 0; i < sizeof pauses / sizeof *pauses; i++)
+		ck_assert_int_eq(hb_backoff_pause(&b, 50), pauses[i]);
+}
+END_TEST
+
+START_TEST(stable_life_starts_the_pauses_over)
+{
+	struct hb_backoff b = {0};
+
+	for (int i = 0; i < 9; i++)
+		(void)hb_backoff_pause(&b, 50);
+	ck_assert_int_eq(hb_backoff_pause(&b, HB_BACKOFF_STABLE_MS), 0);
+	ck_assert_int_eq(hb_backoff_pause(&b, HB_BACKOFF_STABLE_MS - 1), 100);
+}
+END_TEST
+
+/* Runs a shell command as a child with these standard descriptors. */
+static pid_t
+run(const char *command, int in, int out, int exe)
+{
+	char *argv[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)command, NULL};
+	const int fds[] = {in, out, STDERR_FILENO};
+	struct hb_spawn s = {
+	    .exe = exe, .path = "/bin/sh", .argv = argv, .envp = no_environment, .fds = fds, .fds_count = 3};
+	struct hb_error err;
+	pid_t pid = hb_spawn(&s, &err);
+
+	ck_assert_int_gt(pid, 0);
+	return pid;
+}
+
+static int
+reaped(pid_t pid)
+{
+	int status;
+
+	for (int i = 0; i < 1000; i++) {
+		if (hb_spawn_reap(pid, &status))
+			return status;
+		poll(NULL, 0, 10);
+	}
+	ck_abort_msg("the child did not end");
+}
+
+/* Everything until the end of file; up to size - 1 bytes. */
+static void
+read_all(int fd, char *out, size_t size)
+{
+	size_t n = 0;
+	ssize_t got;
+
+	while (n + 1 < size && (got = read(fd, out + n, size - 1 - n)) > 0)
+		n += (size_t)got;
+	out[n] = '\0';
+}
+
+START_TEST(child_has_its_descriptors_its_group_and_nothing_else)
+{
+	int p[2], extra = open("/dev/null", O_RDONLY);
+	char got[256];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(p), 0);
+	pid = run("cd /proc/self/fd; echo *; kill -TERM -$$", extra, p[1], -1);
+	close(p[1]);
+	read_all(p[0], got, sizeof got);
+	ck_assert_str_eq(got, "0 1 2 3\n"); /* 3 is the directory that the shell lists */
+	ck_assert_int_eq(WTERMSIG(reaped(pid)), SIGTERM);
+	close(extra);
+}
+END_TEST
+
+START_TEST(descriptors_that_stand_in_each_others_place_are_sorted_out)
+{
+	int p[2], q[2];
+	char got[64];
+	pid_t pid;
+
+	ck_assert_int_eq(pipe(p), 0);
+	ck_assert_int_eq(pipe(q), 0);
+	/* What is to be 0 is our 1 and the other way round. */
+	ck_assert_int_eq(write(q[1], "swapped\n", 8), 8);
+	int saved0 = dup(0), saved1 = dup(1);
+	dup2(q[0], 1);
+	dup2(p[1], 0);
+	pid = run("read -r x; echo $x", 1, 0, -1);
+	dup2(saved0, 0);
+	dup2(saved1, 1);
+	close(p[1]);
+	read_all(p[0], got, sizeof got);
+	ck_assert_str_eq(got, "swapped\n");
+	ck_assert_int_eq(reaped(pid), 0);
+}
+END_TEST
+
+START_TEST(program_runs_from_its_descriptor)
+{
+	int exe = open("/bin/sh", O_RDONLY | O_CLOEXEC);
+	int status = reaped(run("exit 7", STDIN_FILENO, STDOUT_FILENO, exe));
+	char how[HB_EXIT_TEXT];
+
+	ck_assert_int_eq(WEXITSTATUS(status), 7);
+	hb_exit_text(status, how);
+	ck_assert_str_eq(how, "exit status 7");
+}
+END_TEST
+
+START_TEST(death_by_a_signal_is_told_by_name)
+{
+	char how[HB_EXIT_TEXT];
+
+	hb_exit_text(reaped(run("kill -9 $$", STDIN_FILENO, STDOUT_FILENO, -1)), how);
+	ck_assert_str_eq(how, "killed by SIGKILL");
+}
+END_TEST
+
+START_TEST(rest_of_the_group_ends_with_its_leader)
+{
+	int p[2];
+	char got[16];
+
+	ck_assert_int_eq(pipe(p), 0);
+	pid_t pid = run("sleep 600 & echo x", STDIN_FILENO, p[1], -1);
+	close(p[1]);
+	(void)reaped(pid);
+	read_all(p[0], got, sizeof got); /* ends only when the sleeper has gone */
+	ck_assert_str_eq(got, "x\n");
+}
+END_TEST
+
+START_TEST(program_that_is_not_there_ends_with_71)
+{
+	char *argv[] = {(char *)"nothing", NULL};
+	const int fds[] = {0, 1, 2};
+	struct hb_spawn s = {
+	    .exe = -1, .path = "/nonexistent/nothing", .argv = argv, .envp = no_environment, .fds = fds, .fds_count = 3};
+	struct hb_error err;
+
+	ck_assert_int_eq(WEXITSTATUS(reaped(hb_spawn(&s, &err))), EX_OSERR);
+}
+END_TEST
+
+START_TEST(environment_is_filtered_and_extended)
+{
+	char *const from[] = {(char *)"ERL_FLAGS=x", (char *)"ERLANG=y", (char *)"HOME=/h", (char *)"HOMER=z", NULL};
+	const char *const names[] = {"ERL_*", "HOME", NULL};
+	char **envp = hb_environ_without(from, names);
+
+	ck_assert_ptr_null(hb_environ_get(envp, "ERL_FLAGS"));
+	ck_assert_ptr_null(hb_environ_get(envp, "HOME"));
+	ck_assert_str_eq(hb_environ_get(envp, "ERLANG"), "y");
+	ck_assert_str_eq(hb_environ_get(envp, "HOMER"), "z");
+	envp = hb_environ_set(envp, "HOME", "/new");
+	envp = hb_environ_set(envp, "HOME", "/newer");
+	ck_assert_str_eq(hb_environ_get(envp, "HOME"), "/newer");
+	ck_assert_str_eq(envp[2], "HOME=/newer");
+	ck_assert_ptr_null(envp[3]);
+	hb_environ_free(envp);
+}
+END_TEST
+
+START_TEST(configuration_for_the_companion_is_one_framed_map)
+{
+	struct hb_config config = {.state = {1, 2, UINT64_MAX}, .log = {.level = HB_LOG_WARNING}};
+	struct hb_buf b = HB_BUF_INIT;
+	struct hb_term_reader r;
+	struct hb_error err;
+	const unsigned char *text;
+	uint32_t pairs;
+	size_t len;
+	char key[16];
+
+	hb_erl_put_config(&b, &config, "/x.link");
+	ck_assert_uint_eq(hb_get_u32(b.data), b.len - 4);
+	ck_assert_int_eq(hb_term_open(&r, b.data + 4, b.len - 4, &err), 0);
+	ck_assert_int_eq(hb_term_want_map(&r, &pairs, &err), 0);
+	ck_assert_uint_eq(pairs, 4);
+	ck_assert_int_eq(hb_term_want_atom(&r, key, sizeof key, &err), 0);
+	ck_assert_str_eq(key, "link");
+	ck_assert_int_eq(hb_term_want_binary(&r, &text, &len, &err), 0);
+	ck_assert_uint_eq(len, 7);
+	ck_assert_mem_eq(text, "/x.link", 7);
+	ck_assert_int_eq(hb_term_want_atom(&r, key, sizeof key, &err), 0);
+	ck_assert_str_eq(key, "state");
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(hb_term_skip(&r, &err), 0);
+	ck_assert_int_eq(hb_term_want_close(&r, &err), 0);
+	hb_buf_free(&b);
+}
+END_TEST
+
+/* Reads {Tag, Value} with a value that put appends. */
+static int
+answer(const char *tag, void (*put)(struct hb_buf *b), int64_t *pid, struct hb_error *err)
+{
+	struct hb_buf b = HB_BUF_INIT;
+	int result;
+
+	hb_term_put_version(&b);
+	hb_term_put_tuple(&b, 2);
+	hb_term_put_atom(&b, tag);
+	put(&b);
+	result = hb_erl_answer(b.data, b.len, pid, err);
+	hb_buf_free(&b);
+	return result;
+}
+
+static void
+put_pid(struct hb_buf *b)
+{
+	hb_term_put_int(b, 4711);
+}
+
+static void
+put_cause(struct hb_buf *b)
+{
+	hb_term_put_str(b, "no room");
+}
+
+START_TEST(answers_of_the_companion_are_told_apart)
+{
+	struct hb_error err;
+	int64_t pid;
+
+	ck_assert_int_eq(answer("ready", put_pid, &pid, &err), 0);
+	ck_assert_int_eq(pid, 4711);
+	ck_assert_int_eq(answer("failed", put_cause, &pid, &err), -1);
+	ck_assert_int_eq(err.kind, HB_ERROR_REMOTE);
+	ck_assert_str_eq(err.text, "no room");
+	ck_assert_int_eq(answer("ready", put_cause, &pid, &err), -1);
+	ck_assert_int_eq(err.kind, HB_ERROR_PROTOCOL);
+	ck_assert_int_eq(answer("hello", put_pid, &pid, &err), -1);
+	ck_assert_int_eq(err.kind, HB_ERROR_PROTOCOL);
+	ck_assert_int_eq(hb_erl_answer("hello", 5, &pid, &err), -1);
+	ck_assert_int_eq(err.kind, HB_ERROR_PROTOCOL);
+}
+END_TEST
+
+Suite *
+unit_suite(void)
+{
+	Suite *s = suite_create("hornbeamd");
+	TCase *t = tcase_create("all");
+
+	tcase_add_test(t, first_death_is_answered_at_once_then_ever_more_slowly);
+	tcase_add_test(t, stable_life_starts_the_pauses_over);
+	tcase_add_test(t, child_has_its_descriptors_its_group_and_nothing_else);
+	tcase_add_test(t, descriptors_that_stand_in_each_others_place_are_sorted_out);
+	tcase_add_test(t, program_runs_from_its_descriptor);
+	tcase_add_test(t, death_by_a_signal_is_told_by_name);
+	tcase_add_test(t, rest_of_the_group_ends_with_its_leader);
+	tcase_add_test(t, program_that_is_not_there_ends_with_71);
+	tcase_add_test(t, environment_is_filtered_and_extended);
+	tcase_add_test(t, configuration_for_the_companion_is_one_framed_map);
+	tcase_add_test(t, answers_of_the_companion_are_told_apart);
+	suite_add_tcase(s, t);
+	return s;
+}
