@@ -54,10 +54,10 @@ put(struct cli *cli, struct hb_buf *out, int rc, int status, struct hb_error *er
 {
 	if (rc == 0 && out->failed)
 		rc = hb_error_set(err, HB_ERROR_MEMORY, "out of memory");
-	if (rc == 0)
-		fwrite(out->data, 1, out->len, stdout);
-	else
+	if (rc != 0)
 		status = cli_fail(cli, err);
+	else if (out->len > 0)
+		fwrite(out->data, 1, out->len, stdout);
 	hb_buf_free(out);
 	return status;
 }
