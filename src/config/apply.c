@@ -14,7 +14,7 @@
 #define VARIABLE_PREFIX "HORNBEAM_"
 
 /* Variables that mean something to other parts. */
-static const char *const reserved[] = { "HORNBEAM_SOCKET", "HORNBEAM_BUILD", NULL };
+static const char *const reserved[] = {"HORNBEAM_SOCKET", "HORNBEAM_BUILD", NULL};
 
 static size_t
 rows(void)
@@ -105,8 +105,10 @@ apply_map(struct hb_config_reader *r, const struct hb_yaml_node *map, struct hb_
 
 		/* a dot in a name of the file is no path */
 		if (strchr(name->text, '.') != NULL || name->text[0] == '\0')
-			return hb_config_fail(r, name->line, "unknown key %s", hb_config_quote(name->text, quoted));
-		snprintf(r->key + keylen, sizeof r->key - keylen, "%s%.60s", keylen > 0 ? "." : "", name->text);
+			return hb_config_fail(
+			    r, name->line, "unknown key %s", hb_config_quote(name->text, quoted));
+		snprintf(
+		    r->key + keylen, sizeof r->key - keylen, "%s%.60s", keylen > 0 ? "." : "", name->text);
 		key = hb_config_key_find(hb_config_keys, r->key);
 		if (key != NULL) {
 			if (hb_config_value_set(r, key, value, config) == -1)
@@ -206,9 +208,10 @@ apply_text(struct hb_config_reader *r, const char *path, const char *text, struc
 }
 
 static int
-apply_variable(const char *name, const char *value, struct hb_config *config, const char *base, struct hb_error *err)
+apply_variable(
+    const char *name, const char *value, struct hb_config *config, const char *base, struct hb_error *err)
 {
-	struct hb_config_reader r = { .name = name, .base = base, .err = err };
+	struct hb_config_reader r = {.name = name, .base = base, .err = err};
 	char **names = hb_xcalloc(rows() + 1, sizeof *names);
 	const struct hb_config_key *key = NULL;
 	const char *near = NULL;
@@ -223,8 +226,8 @@ apply_variable(const char *name, const char *value, struct hb_config *config, co
 		result = apply_text(&r, key->path, value, config);
 	} else {
 		near = hb_str_nearest(name, (const char *const *)names);
-		result = near != NULL ? hb_config_fail(&r, 0, "unknown variable; did you mean %s?", near) :
-					hb_config_fail(&r, 0, "unknown variable");
+		result = near != NULL ? hb_config_fail(&r, 0, "unknown variable; did you mean %s?", near)
+				      : hb_config_fail(&r, 0, "unknown variable");
 	}
 	for (size_t i = 0; names[i] != NULL; i++)
 		free(names[i]);
@@ -269,7 +272,7 @@ hb_config_apply_set(const char *set, struct hb_config *config, struct hb_error *
 	const char *equals = strchr(set, '=');
 	size_t n = equals != NULL ? (size_t)(equals - set) : strlen(set);
 	char *key = hb_xstrndup(set, n), *name = hb_xasprintf("--set %s", key), *base = getcwd(NULL, 0);
-	struct hb_config_reader r = { .name = name, .base = base, .err = err };
+	struct hb_config_reader r = {.name = name, .base = base, .err = err};
 	int result;
 
 	if (equals == NULL || n == 0)

@@ -18,7 +18,8 @@ struct writer {
 static bool
 is_plain(const char *text, size_t len)
 {
-	static const char *const words[] = { "y", "n", "yes", "no", "on", "off", "true", "false", "null", NULL };
+	static const char *const words[] = {
+	    "y", "n", "yes", "no", "on", "off", "true", "false", "null", NULL};
 	static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
 
 	if (len == 0 || strspn(text, safe) != len || strchr("0123456789.-", text[0]) != NULL)
@@ -60,7 +61,7 @@ put_quoted(struct writer *w, const char *text)
 		else if (c == '\t')
 			hb_buf_add_str(w->out, "\\t");
 		else if (c < 0x20 || (c >= 0x7f && c <= 0xa0) || c == 0x2028 || c == 0x2029 || c == 0xfeff ||
-		    c == 0xfffe || c == 0xffff)
+			 c == 0xfffe || c == 0xffff)
 			hb_buf_printf(w->out, "\\u%04x", (unsigned)c);
 		else
 			hb_buf_add(w->out, p, n);
@@ -149,7 +150,8 @@ put_entry(struct writer *w, const struct hb_config_key *key, const void *at, siz
 }
 
 static void
-put_value(struct writer *w, const struct hb_config_key *key, const struct hb_config *config, const char *indent)
+put_value(
+    struct writer *w, const struct hb_config_key *key, const struct hb_config *config, const char *indent)
 {
 	bool map = key->kind == HB_KIND_MAP;
 	size_t count;
@@ -181,31 +183,44 @@ section_length(const char *path)
 	return dot != NULL ? (size_t)(dot - path) : 0;
 }
 
+static bool
+same_section(const struct hb_config_key *a, const struct hb_config_key *b)
+{
+	size_t n = section_length(a->path);
+
+	return n == section_length(b->path) && strncmp(a->path, b->path, n) == 0;
+}
+
+/* A key with what opens its section if it is the first of one. */
+static void
+put_key(struct writer *w, const struct hb_config_key *key, bool first)
+{
+	const char *quote = w->form == HB_CONFIG_JSON ? "\"" : "";
+	const char *indent = w->form == HB_CONFIG_JSON ? "  " : "";
+	int n = (int)section_length(key->path);
+
+	if (n > 0 && first)
+		hb_buf_printf(w->out, "%s%s%.*s%s:%s\n", indent, quote, n, key->path, quote,
+		    w->form == HB_CONFIG_JSON ? " {" : "");
+	hb_buf_printf(w->out, "%s%s%s%s%s:", indent, n > 0 ? "  " : "", quote, key->path + (n > 0 ? n + 1 : 0), quote);
+}
+
 void
 hb_config_dump(const struct hb_config *config, enum hb_config_form form, struct hb_buf *out)
 {
-	struct writer w = { form, out };
 	const bool json = form == HB_CONFIG_JSON;
-	const char *quote = json ? "\"" : "", *open = "";
-	size_t open_length = 0;
+	struct writer w = {form, out};
 
-	hb_buf_add_str(out, json ? "{" : "");
+	hb_buf_add_str(out, json ? "{\n" : "");
 	for (const struct hb_config_key *key = hb_config_keys; key->path != NULL; key++) {
-		size_t n = section_length(key->path);
-		bool same = n > 0 && n == open_length && strncmp(open, key->path, n) == 0;
+		bool section = section_length(key->path) > 0, last = key[1].path == NULL;
+		bool ends = section && (last || !same_section(key, key + 1));
 
-		if (json)
-			hb_buf_add_str(out, open_length > 0 && !same ? "\n  }" : "");
-		if (json && key != hb_config_keys)
-			hb_buf_add_u8(out, ',');
-		if (!same && n > 0)
-			hb_buf_printf(out, "%s%.*s%s", json ? "\n  \"" : "", (int)n, key->path, json ? "\": {" : ":\n");
-		open = key->path;
-		open_length = n;
-		hb_buf_printf(out, "%s%s%s:", json ? n > 0 ? "\n    \"" : "\n  \"" : n > 0 ? "  " : "",
-		    key->path + (n > 0 ? n + 1 : 0), quote);
-		put_value(&w, key, config, n > 0 ? "    " : "  ");
-		hb_buf_add_str(out, json ? "" : "\n");
+		put_key(&w, key, key == hb_config_keys || !same_section(key - 1, key));
+		put_value(&w, key, config, section ? "    " : "  ");
+		if (json && ends)
+			hb_buf_add_str(out, "\n  }");
+		hb_buf_add_str(out, json && !last ? ",\n" : "\n");
 	}
-	hb_buf_add_str(out, json ? open_length > 0 ? "\n  }\n}\n" : "\n}\n" : "");
+	hb_buf_add_str(out, json ? "}\n" : "");
 }

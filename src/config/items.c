@@ -7,7 +7,8 @@
 #include "config/reader.h"
 
 int
-hb_config_check_listen(const struct hb_config_reader *r, const struct hb_yaml_node *node, void *items, size_t n)
+hb_config_check_listen(
+    const struct hb_config_reader *r, const struct hb_yaml_node *node, void *items, size_t n)
 {
 	struct hb_config_listen *l = items;
 

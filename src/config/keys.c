@@ -58,11 +58,14 @@ static const struct hb_config_items apps = {
 };
 
 #define DURATION(name, dflt, low, high, text) \
-	{ "timeouts." #name, dflt, text, .kind = HB_KIND_DURATION, FIELD(hb_config, timeouts.name), .min = low, .max = high }
+	{ "timeouts." #name, dflt, text, .kind = HB_KIND_DURATION, FIELD(hb_config, timeouts.name), .min = low, \
+	    .max = high }
 #define SIZE(section, name, dflt, low, high, text) \
-	{ #section "." #name, dflt, text, .kind = HB_KIND_SIZE, FIELD(hb_config, section.name), .min = low, .max = high }
+	{ #section "." #name, dflt, text, .kind = HB_KIND_SIZE, FIELD(hb_config, section.name), .min = low, \
+	    .max = high }
 #define NUMBER(section, name, dflt, low, high, text) \
-	{ #section "." #name, dflt, text, .kind = HB_KIND_INT, FIELD(hb_config, section.name), .min = low, .max = high }
+	{ #section "." #name, dflt, text, .kind = HB_KIND_INT, FIELD(hb_config, section.name), .min = low, \
+	    .max = high }
 
 const struct hb_config_key hb_config_keys[] = {
 	{ "listen", "127.0.0.1:8000", "addresses to serve HTTP on", .kind = HB_KIND_ITEMS, .items = &listens,

@@ -69,9 +69,10 @@ free_strings(char **strings, size_t n)
 }
 
 static int
-set_paths(struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *base)
+set_paths(
+    struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *base)
 {
-	const struct hb_yaml_node *one[] = { node };
+	const struct hb_yaml_node *one[] = {node};
 	const struct hb_yaml_node *const *items = one;
 	size_t n = 1, keylen = strlen(r->key);
 	char **paths;
@@ -86,7 +87,8 @@ set_paths(struct hb_config_reader *r, const struct hb_config_key *key, const str
 	for (size_t i = 0; i < n; i++) {
 		if (node->kind == HB_YAML_LIST)
 			snprintf(r->key + keylen, sizeof r->key - keylen, "[%zu]", i);
-		if (items[i]->kind != HB_YAML_SCALAR || hb_yaml_is_null(items[i]) || items[i]->text[0] == '\0') {
+		if (items[i]->kind != HB_YAML_SCALAR || hb_yaml_is_null(items[i]) ||
+		    items[i]->text[0] == '\0') {
 			hb_config_expected(r, items[i], "a path");
 			goto fail;
 		}
@@ -110,9 +112,11 @@ check_variable(struct hb_config_reader *r, const struct hb_yaml_node *name, cons
 	if (name->text[0] == '\0' || strchr(name->text, '=') != NULL)
 		return hb_config_fail(r, name->line, "the name of a variable must not be empty or hold =");
 	if (strlen(name->text) > VARIABLE_LENGTH_MAX)
-		return hb_config_fail(r, name->line, "the name of a variable is longer than %d bytes", VARIABLE_LENGTH_MAX);
+		return hb_config_fail(
+		    r, name->line, "the name of a variable is longer than %d bytes", VARIABLE_LENGTH_MAX);
 	if (hb_config_has_control(name->text))
-		return hb_config_fail(r, name->line, "control characters are not possible in the name of a variable");
+		return hb_config_fail(
+		    r, name->line, "control characters are not possible in the name of a variable");
 	if (value->kind != HB_YAML_SCALAR || hb_yaml_is_null(value))
 		return hb_config_expected(r, value, "a string");
 	return 0;
@@ -120,7 +124,8 @@ check_variable(struct hb_config_reader *r, const struct hb_yaml_node *name, cons
 
 /* Adds to what is there already: mappings merge. */
 static int
-set_map(struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *base)
+set_map(
+    struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *base)
 {
 	struct hb_config_env *env = *(struct hb_config_env **)field(key, base);
 	size_t n = *field_count(key, base), keylen = strlen(r->key);
@@ -140,7 +145,7 @@ set_map(struct hb_config_reader *r, const struct hb_config_key *key, const struc
 		while (at < n && strcmp(env[at].name, node->items[2 * i]->text) != 0)
 			at++;
 		if (at == n)
-			env[n++] = (struct hb_config_env){ hb_xstrdup(node->items[2 * i]->text), NULL };
+			env[n++] = (struct hb_config_env){hb_xstrdup(node->items[2 * i]->text), NULL};
 		free(env[at].value);
 		env[at].value = hb_xstrdup(node->items[2 * i + 1]->text);
 	}
@@ -169,7 +174,8 @@ set_item_key(struct hb_config_reader *r, const struct hb_config_items *shape, co
 }
 
 static int
-set_item(struct hb_config_reader *r, const struct hb_config_items *shape, const struct hb_yaml_node *node, void *item)
+set_item(struct hb_config_reader *r, const struct hb_config_items *shape, const struct hb_yaml_node *node,
+    void *item)
 {
 	size_t keylen = strlen(r->key);
 
@@ -199,10 +205,11 @@ free_items(const struct hb_config_items *shape, char *items, size_t n)
 }
 
 static int
-set_items(struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *base)
+set_items(
+    struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *base)
 {
 	const struct hb_config_items *shape = key->items;
-	const struct hb_yaml_node *one[] = { node };
+	const struct hb_yaml_node *one[] = {node};
 	const struct hb_yaml_node *const *nodes = one;
 	size_t n = 1, keylen = strlen(r->key);
 	char *items;
@@ -240,8 +247,8 @@ fail:
 }
 
 int
-hb_config_value_set(struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
-    void *base)
+hb_config_value_set(
+    struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *base)
 {
 	if (key->kind == HB_KIND_PATHS)
 		return set_paths(r, key, node, base);
@@ -256,7 +263,7 @@ void
 hb_config_values_default(const struct hb_config_key *keys, void *base)
 {
 	struct hb_error err;
-	struct hb_config_reader r = { .name = "default", .err = &err };
+	struct hb_config_reader r = {.name = "default", .err = &err};
 
 	for (; keys->path != NULL; keys++) {
 		struct hb_yaml_node *node;

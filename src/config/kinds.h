@@ -22,6 +22,7 @@ bool hb_config_kind_is_scalar(enum hb_config_kind kind);
 /* What a scalar was written as: numbers and words need no quotes in YAML. */
 enum hb_config_shown { HB_SHOWN_NULL, HB_SHOWN_NUMBER, HB_SHOWN_WORD, HB_SHOWN_STRING };
 /* Appends the text of a scalar's field. */
-enum hb_config_shown hb_config_value_show(const struct hb_config_key *key, const void *base, struct hb_buf *out);
+enum hb_config_shown hb_config_value_show(
+    const struct hb_config_key *key, const void *base, struct hb_buf *out);
 
 #endif

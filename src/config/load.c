@@ -20,7 +20,7 @@ static int
 apply_yaml(const char *text, size_t len, const char *name, const char *base, struct hb_config *config,
     struct hb_error *err)
 {
-	struct hb_config_reader r = { .name = name, .lines = true, .base = base, .err = err };
+	struct hb_config_reader r = {.name = name, .lines = true, .base = base, .err = err};
 	struct hb_yaml_error yaml;
 	struct hb_yaml_node *root = hb_yaml_parse(text, len, &yaml);
 	int result;

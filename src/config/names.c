@@ -47,8 +47,8 @@ unix_address(const struct hb_config_reader *r, const struct hb_yaml_node *node, 
 	if (path[0] != '/')
 		return hb_config_fail(r, node->line, "the path of a unix: address must be absolute");
 	if (strlen(path) > SUN_PATH_MAX)
-		return hb_config_fail(r, node->line, "the path of a unix: address is longer than %d bytes",
-		    SUN_PATH_MAX);
+		return hb_config_fail(
+		    r, node->line, "the path of a unix: address is longer than %d bytes", SUN_PATH_MAX);
 	*out = hb_xstrdup(node->text);
 	return 1;
 }
@@ -82,8 +82,8 @@ bool
 hb_config_is_address(const char *text)
 {
 	struct hb_error err;
-	struct hb_config_reader r = { .name = "", .err = &err };
-	struct hb_yaml_node node = { .text = (char *)(uintptr_t)text };
+	struct hb_config_reader r = {.name = "", .err = &err};
+	struct hb_yaml_node node = {.text = (char *)(uintptr_t)text};
 	char *address = NULL;
 	bool is = hb_config_address(&r, &node, &address) == 1;
 
@@ -105,11 +105,13 @@ hb_config_mount(const struct hb_config_reader *r, const struct hb_yaml_node *nod
 		size_t len = strcspn(p + 1, "/");
 
 		if (len == 0 || (len == 1 && p[1] == '.') || (len == 2 && p[1] == '.' && p[2] == '.'))
-			return hb_config_fail(r, node->line, "empty, . and .. parts are not possible in a mount");
+			return hb_config_fail(
+			    r, node->line, "empty, . and .. parts are not possible in a mount");
 		p += 1 + len;
 	}
 	if (strpbrk(text, " ?#") != NULL || hb_config_has_control(text))
-		return hb_config_fail(r, node->line, "spaces, control characters, ? and # are not possible in a mount");
+		return hb_config_fail(
+		    r, node->line, "spaces, control characters, ? and # are not possible in a mount");
 	*out = hb_xstrndup(text, n);
 	return 1;
 }
@@ -129,7 +131,7 @@ is_identifier_byte(char c, bool first)
 {
 	/* Python's identifiers may hold letters beyond ASCII; the import is the judge of those */
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_' || (unsigned char)c >= 0x80 ||
-	    (!first && c >= '0' && c <= '9');
+	       (!first && c >= '0' && c <= '9');
 }
 
 /* Identifiers with dots between them, up to n bytes. */

@@ -10,8 +10,10 @@
  * Checks a scalar and sets *out to its normal form (owned): 1.
  * 0 when it is nothing of the sort, -1 with the cause when it is wrong in one point.
  */
-int hb_config_address(const struct hb_config_reader *r, const struct hb_yaml_node *node, char **out) HB_WARN_UNUSED;
-int hb_config_mount(const struct hb_config_reader *r, const struct hb_yaml_node *node, char **out) HB_WARN_UNUSED;
+int hb_config_address(
+    const struct hb_config_reader *r, const struct hb_yaml_node *node, char **out) HB_WARN_UNUSED;
+int hb_config_mount(
+    const struct hb_config_reader *r, const struct hb_yaml_node *node, char **out) HB_WARN_UNUSED;
 /* "module:callable" or "module:factory()", dots allowed in both parts. */
 bool hb_config_is_app(const char *text);
 /* Whether text has control characters. */

@@ -52,8 +52,9 @@ store_string(void *at, char *value)
 
 /* show writes a limit as the user would. */
 static int
-store_in_range(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
-    void *at, uint64_t value, void (*show)(uint64_t value, char out[HB_UNITS_TEXT]))
+store_in_range(const struct hb_config_reader *r, const struct hb_config_key *key,
+    const struct hb_yaml_node *node, void *at, uint64_t value,
+    void (*show)(uint64_t value, char out[HB_UNITS_TEXT]))
 {
 	char low[HB_UNITS_TEXT], high[HB_UNITS_TEXT];
 
@@ -80,10 +81,11 @@ show_duration(uint64_t value, char out[HB_UNITS_TEXT])
 	hb_units_show_duration((int64_t)value, out);
 }
 
-static const char *const booleans[] = { "false", "true", NULL };
+static const char *const booleans[] = {"false", "true", NULL};
 
 static int
-set_bool(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *at)
+set_bool(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
+    void *at)
 {
 	for (uint64_t i = 0; booleans[i] != NULL; i++) {
 		if (strcmp(node->text, booleans[i]) == 0) {
@@ -102,7 +104,8 @@ put_bool(const struct hb_config_key *key, const void *at, struct hb_buf *out)
 }
 
 static int
-set_int(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *at)
+set_int(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
+    void *at)
 {
 	uint64_t value;
 
@@ -136,8 +139,8 @@ processors(void)
 }
 
 static int
-set_workers(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
-    void *at)
+set_workers(const struct hb_config_reader *r, const struct hb_config_key *key,
+    const struct hb_yaml_node *node, void *at)
 {
 	uint64_t n;
 
@@ -149,8 +152,8 @@ set_workers(const struct hb_config_reader *r, const struct hb_config_key *key, c
 }
 
 static int
-set_duration(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
-    void *at)
+set_duration(const struct hb_config_reader *r, const struct hb_config_key *key,
+    const struct hb_yaml_node *node, void *at)
 {
 	uint64_t plain;
 	int64_t ms;
@@ -158,8 +161,8 @@ set_duration(const struct hb_config_reader *r, const struct hb_config_key *key, 
 	if (hb_units_duration(node->text, &ms))
 		return store_in_range(r, key, node, at, (uint64_t)ms, show_duration);
 	if (hb_units_number(node->text, &plain))
-		return hb_config_fail(r, node->line, "the duration %s has no unit; did you mean %ss?", node->text,
-		    node->text);
+		return hb_config_fail(
+		    r, node->line, "the duration %s has no unit; did you mean %ss?", node->text, node->text);
 	return 0;
 }
 
@@ -174,7 +177,8 @@ put_duration(const struct hb_config_key *key, const void *at, struct hb_buf *out
 }
 
 static int
-set_size(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *at)
+set_size(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
+    void *at)
 {
 	uint64_t value;
 
@@ -194,9 +198,11 @@ put_size(const struct hb_config_key *key, const void *at, struct hb_buf *out)
 }
 
 static int
-set_enum(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *at)
+set_enum(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
+    void *at)
 {
 	struct hb_buf words = HB_BUF_INIT;
+	const char *separator = "";
 	int result;
 
 	for (unsigned i = 0; key->names[i] != NULL; i++) {
@@ -207,8 +213,10 @@ set_enum(const struct hb_config_reader *r, const struct hb_config_key *key, cons
 		store(key, at, i);
 		return 1;
 	}
-	for (unsigned i = 0; key->names[i] != NULL; i++)
-		hb_buf_printf(&words, "%s%s", i == 0 ? "" : key->names[i + 1] == NULL ? " or " : ", ", key->names[i]);
+	for (unsigned i = 0; key->names[i] != NULL; i++) {
+		hb_buf_printf(&words, "%s%s", separator, key->names[i]);
+		separator = key->names[i + 1] != NULL && key->names[i + 2] == NULL ? " or " : ", ";
+	}
 	hb_buf_add_u8(&words, '\0');
 	result = hb_config_expected(r, node, words.failed ? "another word" : (const char *)words.data);
 	hb_buf_free(&words);
@@ -223,7 +231,8 @@ put_enum(const struct hb_config_key *key, const void *at, struct hb_buf *out)
 }
 
 static int
-set_mode(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *at)
+set_mode(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
+    void *at)
 {
 	size_t n = strlen(node->text);
 	uint64_t mode;
@@ -249,7 +258,8 @@ put_mode(const struct hb_config_key *key, const void *at, struct hb_buf *out)
 }
 
 static int
-check_length(const struct hb_config_reader *r, const struct hb_config_key *key, unsigned line, const char *text)
+check_length(
+    const struct hb_config_reader *r, const struct hb_config_key *key, unsigned line, const char *text)
 {
 	if (strlen(text) > (size_t)key->max)
 		return hb_config_fail(r, line, "longer than %" PRId64 " bytes", key->max);
@@ -282,7 +292,8 @@ put_string(const struct hb_config_key *key, const void *at, struct hb_buf *out)
 }
 
 char *
-hb_config_path(const struct hb_config_reader *r, const struct hb_config_key *key, unsigned line, const char *text)
+hb_config_path(
+    const struct hb_config_reader *r, const struct hb_config_key *key, unsigned line, const char *text)
 {
 	char *path;
 
@@ -304,7 +315,8 @@ hb_config_path(const struct hb_config_reader *r, const struct hb_config_key *key
 }
 
 static int
-set_path(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *at)
+set_path(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
+    void *at)
 {
 	char *path;
 
@@ -331,8 +343,8 @@ set_access(const struct hb_config_reader *r, const struct hb_config_key *key, co
 }
 
 static int
-set_address(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
-    void *at)
+set_address(const struct hb_config_reader *r, const struct hb_config_key *key,
+    const struct hb_yaml_node *node, void *at)
 {
 	char *address = NULL;
 	int result = hb_config_address(r, node, &address);
@@ -343,7 +355,8 @@ set_address(const struct hb_config_reader *r, const struct hb_config_key *key, c
 }
 
 static int
-set_mount(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *at)
+set_mount(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
+    void *at)
 {
 	char *mount = NULL;
 	int result = hb_config_mount(r, node, &mount);
@@ -364,7 +377,8 @@ put_mount(const struct hb_config_key *key, const void *at, struct hb_buf *out)
 }
 
 static int
-set_app(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *at)
+set_app(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
+    void *at)
 {
 	if (!hb_config_is_app(node->text))
 		return 0;
@@ -373,20 +387,20 @@ set_app(const struct hb_config_reader *r, const struct hb_config_key *key, const
 }
 
 static const struct hb_config_scalar scalars[] = {
-	[HB_KIND_BOOL] = { "true or false", false, set_bool, put_bool },
-	[HB_KIND_INT] = { "a number", false, set_int, put_int },
-	[HB_KIND_WORKERS] = { "auto or a number", false, set_workers, put_int },
-	[HB_KIND_DURATION] = { "a duration such as 500ms, 30s, 5m or 1h", false, set_duration, put_duration },
-	[HB_KIND_SIZE] = { "a size such as 512, 8K, 64M or 1G", false, set_size, put_size },
-	[HB_KIND_ENUM] = { "a word", false, set_enum, put_enum },
-	[HB_KIND_MODE] = { "permissions such as \"0660\"", false, set_mode, put_mode },
-	[HB_KIND_STRING] = { "a name", true, set_string, put_string },
-	[HB_KIND_PATH] = { "a path", true, set_path, put_string },
-	[HB_KIND_ADDRESS] = { "an address such as 127.0.0.1:8000, \"[::]:8000\" or unix:/path", true, set_address,
-	    put_string },
-	[HB_KIND_MOUNT] = { "a path such as / or /shop", true, set_mount, put_mount },
-	[HB_KIND_APP] = { "module:callable or module:factory()", true, set_app, put_string },
-	[HB_KIND_ACCESS] = { "off, \"-\" or the absolute path of a file", true, set_access, put_string },
+    [HB_KIND_BOOL] = {"true or false", false, set_bool, put_bool},
+    [HB_KIND_INT] = {"a number", false, set_int, put_int},
+    [HB_KIND_WORKERS] = {"auto or a number", false, set_workers, put_int},
+    [HB_KIND_DURATION] = {"a duration such as 500ms, 30s, 5m or 1h", false, set_duration, put_duration},
+    [HB_KIND_SIZE] = {"a size such as 512, 8K, 64M or 1G", false, set_size, put_size},
+    [HB_KIND_ENUM] = {"a word", false, set_enum, put_enum},
+    [HB_KIND_MODE] = {"permissions such as \"0660\"", false, set_mode, put_mode},
+    [HB_KIND_STRING] = {"a name", true, set_string, put_string},
+    [HB_KIND_PATH] = {"a path", true, set_path, put_string},
+    [HB_KIND_ADDRESS] = {"an address such as 127.0.0.1:8000, \"[::]:8000\" or unix:/path", true, set_address,
+	put_string},
+    [HB_KIND_MOUNT] = {"a path such as / or /shop", true, set_mount, put_mount},
+    [HB_KIND_APP] = {"module:callable or module:factory()", true, set_app, put_string},
+    [HB_KIND_ACCESS] = {"off, \"-\" or the absolute path of a file", true, set_access, put_string},
 };
 
 const struct hb_config_scalar *

@@ -81,8 +81,8 @@ node_push(struct hb_yaml_node *node, size_t at, struct hb_yaml_node *item)
 
 /* What may stand in front of a node: no anchor, no tag but its kind's own. */
 static int
-check_properties(struct builder *b, const yaml_event_t *event, const yaml_char_t *anchor, const yaml_char_t *tag,
-    const char *own)
+check_properties(struct builder *b, const yaml_event_t *event, const yaml_char_t *anchor,
+    const yaml_char_t *tag, const char *own)
 {
 	if (anchor != NULL)
 		fail(b, event->start_mark.line, "anchors and aliases are not supported");
@@ -167,7 +167,8 @@ build_map(struct builder *b, const yaml_event_t *start)
 		key = build(b, &event);
 		if (key == NULL)
 			goto fail;
-		snprintf(b->key + keylen, sizeof b->key - keylen, "%s%.60s", keylen > 0 ? "." : "", key->text);
+		snprintf(
+		    b->key + keylen, sizeof b->key - keylen, "%s%.60s", keylen > 0 ? "." : "", key->text);
 		if (hb_yaml_get(node, key->text) != NULL) {
 			fail(b, key->line - 1, "duplicate key");
 			hb_yaml_free(key);
@@ -262,7 +263,7 @@ fail:
 struct hb_yaml_node *
 hb_yaml_parse(const char *text, size_t len, struct hb_yaml_error *err)
 {
-	struct builder b = { .err = err };
+	struct builder b = {.err = err};
 	struct hb_yaml_node *root;
 
 	if (!yaml_parser_initialize(&b.parser)) {
@@ -316,8 +317,8 @@ bool
 hb_yaml_is_null(const struct hb_yaml_node *node)
 {
 	return node->kind == HB_YAML_SCALAR && node->plain &&
-	    (node->text[0] == '\0' || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0 ||
-		strcmp(node->text, "Null") == 0 || strcmp(node->text, "NULL") == 0);
+	       (node->text[0] == '\0' || strcmp(node->text, "~") == 0 || strcmp(node->text, "null") == 0 ||
+		   strcmp(node->text, "Null") == 0 || strcmp(node->text, "NULL") == 0);
 }
 
 const struct hb_yaml_node *

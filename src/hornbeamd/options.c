@@ -69,7 +69,7 @@ unknown_option(const char *arg, struct hb_error *err)
 	return -1;
 }
 
-/* getopt_long returned '?': optopt is 0 or a letter that is unknown, or the value of a long that takes no argument. */
+/* getopt_long returned '?': optopt is 0, an unknown letter, or the value of a long that takes no argument. */
 static int
 bad_option(const char *arg, struct hb_error *err)
 {
