@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/fd.h"
 #include "fake_link.h"
+#include "fuzz_frame.h"
 #include "link/client.h"
 #include "link/frame.h"
 #include "term/term.h"
@@ -136,6 +137,39 @@ START_TEST(error_classes_keep_their_kind)
 	}
 	hb_frame_error("nonsense", 8, &err);
 	ck_assert_int_eq(err.kind, HB_ERROR_PROTOCOL);
+	hb_buf_free(&b);
+}
+END_TEST
+
+static void
+add_frame(struct hb_buf *b, uint8_t op, int flags, uint32_t id, const void *payload, size_t len)
+{
+	unsigned char head[HB_LINK_HEADER];
+
+	hb_frame_header(head, sizeof head + len, op, (uint8_t)(HB_LINK_REPLY | flags), id, 0);
+	hb_buf_add(b, head, sizeof head);
+	hb_buf_add(b, payload, len);
+}
+
+/* The target aborts where a cut changes what a call gets. */
+START_TEST(frames_mean_the_same_however_they_are_cut)
+{
+	static const unsigned char refusal[] = {131, 104, 2, 119, 5, 'l', 'i', 'm', 'i', 't', 109, 0, 0, 0, 1, 'x'};
+	struct hb_buf b = HB_BUF_INIT;
+
+	add_frame(&b, HB_OP_GET, HB_LINK_MORE, 2, "part one", 8);
+	add_frame(&b, HB_OP_GET, 0, 1, "whole", 5);
+	add_frame(&b, HB_OP_GET, 0, 77, "nobody's", 8);
+	add_frame(&b, HB_OP_GET, HB_LINK_ERROR, 3, refusal, sizeof refusal);
+	add_frame(&b, HB_OP_GET, HB_LINK_MORE, 2, NULL, 0);
+	add_frame(&b, HB_OP_GET, 0, 2, "part two", 8);
+	for (size_t len = 0; len <= b.len; len++)
+		LLVMFuzzerTestOneInput(b.data, len);
+	for (size_t i = 0; i < b.len; i++) {
+		b.data[i] ^= 0x81;
+		LLVMFuzzerTestOneInput(b.data, b.len);
+		b.data[i] ^= 0x81;
+	}
 	hb_buf_free(&b);
 }
 END_TEST
@@ -799,6 +833,7 @@ unit_suite(void)
 	tcase_add_test(t, impossible_lengths_are_refused);
 	tcase_add_test(t, deadline_of_zero_means_none_only);
 	tcase_add_test(t, error_classes_keep_their_kind);
+	tcase_add_test(t, frames_mean_the_same_however_they_are_cut);
 	tcase_add_test(t, call_brings_its_reply);
 	tcase_add_test(t, reply_may_come_byte_by_byte_and_in_parts);
 	tcase_add_test(t, replies_find_their_threads_in_any_order_and_interleaved);
