@@ -1,2 +1,16 @@
 noinst_LTLIBRARIES += %D%/libworker.la
-%C%_libworker_la_SOURCES =
+%C%_libworker_la_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(DEFS_DIRS)
+%C%_libworker_la_SOURCES = \
+	%D%/accept.c %D%/accept.h \
+	%D%/access.c %D%/access.h \
+	%D%/body.c %D%/body.h \
+	%D%/conn.c %D%/conn.h \
+	%D%/input.c \
+	%D%/output.c \
+	%D%/rate.c %D%/rate.h \
+	%D%/respond.c %D%/respond.h \
+	%D%/response.c %D%/response.h \
+	%D%/route.c %D%/route.h \
+	%D%/state.h \
+	%D%/timers.c %D%/timers.h \
+	%D%/worker.c %D%/worker.h

@@ -1,0 +1,89 @@
+/* Applications by name: "module:callable", "module:object.attribute", "module:factory()". */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/str.h"
+#include "py/errors.h"
+#include "py/state.h"
+
+/* module's attribute by a dotted name. */
+static PyObject *
+get_attribute(PyObject *module, const char *name)
+{
+	PyObject *object = Py_NewRef(module), *next;
+	char *copy = hb_xstrdup(name), *rest = copy, *part;
+
+	while (object != NULL && (part = strsep(&rest, ".")) != NULL) {
+		next = PyObject_GetAttrString(object, part);
+		Py_DECREF(object);
+		object = next;
+	}
+	free(copy);
+	return object;
+}
+
+static PyObject *
+find(const char *spec)
+{
+	const char *colon = strchr(spec, ':');
+	char *module_name = NULL, *name = NULL;
+	PyObject *module = NULL, *found = NULL, *made;
+	size_t len;
+
+	if (colon == NULL || colon == spec || colon[1] == '\0') {
+		PyErr_Format(PyExc_ValueError, "%s is not like module:callable", spec);
+		return NULL;
+	}
+	module_name = hb_xstrndup(spec, (size_t)(colon - spec));
+	name = hb_xstrdup(colon + 1);
+	len = strlen(name);
+	module = PyImport_ImportModule(module_name);
+	if (module == NULL)
+		goto out;
+	if (len > 2 && strcmp(name + len - 2, "()") == 0) {
+		name[len - 2] = '\0';
+		made = get_attribute(module, name);
+		found = made != NULL ? PyObject_CallNoArgs(made) : NULL;
+		Py_XDECREF(made);
+	} else
+		found = get_attribute(module, name);
+	if (found != NULL && !PyCallable_Check(found)) {
+		PyErr_Format(PyExc_TypeError, "%s is not callable: %R", spec, found);
+		Py_CLEAR(found);
+	}
+out:
+	Py_XDECREF(module);
+	free(module_name);
+	free(name);
+	return found;
+}
+
+struct hb_py_app *
+hb_py_app_load(struct hb_py *py, const char *spec, struct hb_error *err)
+{
+	PyObject *callable = find(spec);
+	struct hb_py_app *app;
+
+	if (callable == NULL) {
+		char *what = hb_xasprintf("%s cannot be loaded", spec);
+
+		hb_py_log_exception(py, what);
+		free(what);
+		hb_error_set(err, HB_ERROR_APPLICATION, "worker: the application %s cannot be loaded", spec);
+		return NULL;
+	}
+	app = hb_xcalloc(1, sizeof *app);
+	app->callable = callable;
+	app->spec = hb_xstrdup(spec);
+	return app;
+}
+
+void
+hb_py_app_free(struct hb_py *py, struct hb_py_app *app)
+{
+	if (app == NULL)
+		return;
+	Py_XDECREF(app->callable);
+	free(app->spec);
+	free(app);
+}

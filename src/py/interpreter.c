@@ -1,0 +1,195 @@
+/*
+ * Start and end of the interpreter.  It knows itself as the environment's
+ * Python or the system's, so that subprocess and multiprocessing start the
+ * right program; signals stay with the worker.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/str.h"
+#include "py/call.h"
+#include "py/errors.h"
+#include "py/input.h"
+#include "py/state.h"
+#include "py/venv.h"
+#include "py/wrapper.h"
+
+#define PYTHON_VERSION_TEXT Py_STRINGIFY(PY_MAJOR_VERSION) "." Py_STRINGIFY(PY_MINOR_VERSION)
+
+PyTypeObject *
+hb_py_type(PyType_Spec *spec)
+{
+	return (PyTypeObject *)PyType_FromSpec(spec);
+}
+
+static int
+set_config(PyConfig *config, const char *program, struct hb_error *err)
+{
+	wchar_t *argv[] = {(wchar_t[]){L"hornbeamd"}};
+	PyStatus status;
+
+	config->parse_argv = 0;
+	config->install_signal_handlers = 0;
+	config->faulthandler = 1;
+	config->buffered_stdio = 0; /* what print() writes is seen at once */
+	config->pathconfig_warnings = 0;
+	status = PyConfig_SetBytesString(config, &config->program_name, program);
+	if (!PyStatus_Exception(status))
+		status = PyConfig_SetArgv(config, 1, argv);
+	if (!PyStatus_Exception(status))
+		status = Py_InitializeFromConfig(config);
+	if (PyStatus_Exception(status))
+		return hb_error_set(err, HB_ERROR_SYSTEM, "worker: Python does not start: %s",
+		    status.err_msg != NULL ? status.err_msg : "unknown cause");
+	return 0;
+}
+
+static int
+initialise(const char *program, struct hb_error *err)
+{
+	PyConfig config;
+	int rc;
+
+	PyConfig_InitPythonConfig(&config);
+	rc = set_config(&config, program, err);
+	PyConfig_Clear(&config);
+	return rc;
+}
+
+/* In front of what site.py has made, in their order. */
+static int
+set_path(const struct hb_py_options *o)
+{
+	PyObject *path = PySys_GetObject("path"), *dir;
+	int rc = 0;
+
+	if (path == NULL || !PyList_Check(path)) {
+		PyErr_SetString(PyExc_RuntimeError, "no sys.path");
+		return -1;
+	}
+	for (size_t i = 0; i < o->path_count && rc == 0; i++) {
+		dir = PyUnicode_DecodeFSDefault(o->path[i]);
+		rc = dir != NULL ? PyList_Insert(path, (Py_ssize_t)i, dir) : -1;
+		Py_XDECREF(dir);
+	}
+	if (rc == 0 && o->module_dir != NULL) {
+		dir = PyUnicode_DecodeFSDefault(o->module_dir);
+		rc = dir != NULL ? PyList_Append(path, dir) : -1;
+		Py_XDECREF(dir);
+	}
+	return rc;
+}
+
+static PyObject *
+after_fork(PyObject *capsule, PyObject *unused)
+{
+	const struct hb_py_server *server = PyCapsule_GetPointer(capsule, "hornbeam.server");
+
+	if (server == NULL)
+		return NULL;
+	server->forked(server->arg);
+	Py_RETURN_NONE;
+}
+
+static PyMethodDef after_fork_def = {"hornbeam_after_fork", after_fork, METH_NOARGS, NULL};
+
+/* A process that the application forks must not keep the worker's connections open. */
+static int
+watch_forks(const struct hb_py_server *server)
+{
+	PyObject *capsule = NULL, *function = NULL, *module = NULL, *hook = NULL, *args = NULL, *kwargs = NULL;
+	PyObject *done = NULL;
+
+	capsule = PyCapsule_New((void *)(uintptr_t)server, "hornbeam.server", NULL);
+	if (capsule != NULL)
+		function = PyCFunction_New(&after_fork_def, capsule);
+	module = PyImport_ImportModule("os");
+	if (module != NULL)
+		hook = PyObject_GetAttrString(module, "register_at_fork");
+	args = PyTuple_New(0);
+	if (function != NULL)
+		kwargs = Py_BuildValue("{sO}", "after_in_child", function);
+	if (hook != NULL && args != NULL && kwargs != NULL)
+		done = PyObject_Call(hook, args, kwargs);
+	Py_XDECREF(capsule);
+	Py_XDECREF(function);
+	Py_XDECREF(module);
+	Py_XDECREF(hook);
+	Py_XDECREF(args);
+	Py_XDECREF(kwargs);
+	Py_XDECREF(done);
+	return done != NULL ? 0 : -1;
+}
+
+/* hornbeam_erlang reads this when it is first used: inside a worker it needs no detour by the master. */
+static int
+set_link(const char *path)
+{
+	PyObject *text;
+	int rc;
+
+	if (path == NULL)
+		return 0;
+	text = PyUnicode_DecodeFSDefault(path);
+	rc = text != NULL ? PySys_SetObject("_hornbeam_link", text) : -1;
+	Py_XDECREF(text);
+	return rc;
+}
+
+struct hb_py *
+hb_py_start(const struct hb_py_options *o, struct hb_error *err)
+{
+	char *program = o->venv != NULL ? hb_py_venv_program(o->venv, PYTHON_VERSION_TEXT, err)
+	                                : hb_xstrdup(HB_PYTHON);
+	struct hb_py *py;
+
+	if (program == NULL)
+		return NULL;
+	if (initialise(program, err) == -1) {
+		free(program);
+		return NULL;
+	}
+	free(program);
+	py = hb_xcalloc(1, sizeof *py);
+	py->server = o->server;
+	py->multiprocess = o->multiprocess;
+	py->multithread = o->multithread;
+	if (hb_py_names_init(&py->names) == -1 || hb_py_input_init(py) == -1 || hb_py_errors_init(py) == -1 ||
+	    hb_py_wrapper_init(py) == -1 || hb_py_call_init(py) == -1 || set_path(o) == -1 ||
+	    set_link(o->link_path) == -1 || watch_forks(o->server) == -1) {
+		hb_py_take_exception(err, HB_ERROR_SYSTEM, "worker: Python does not start");
+		hb_py_stop(py);
+		return NULL;
+	}
+	return py;
+}
+
+void
+hb_py_stop(struct hb_py *py)
+{
+	if (py == NULL)
+		return;
+	Py_CLEAR(py->spare_input);
+	Py_CLEAR(py->spare_call);
+	Py_CLEAR(py->errors);
+	Py_CLEAR(py->format);
+	hb_py_names_clear(&py->names);
+	Py_CLEAR(py->input_type);
+	Py_CLEAR(py->errors_type);
+	Py_CLEAR(py->wrapper_type);
+	Py_CLEAR(py->call_type);
+	Py_FinalizeEx();
+	free(py);
+}
+
+void
+hb_py_enter(struct hb_py *py)
+{
+	PyEval_RestoreThread(py->left);
+}
+
+void
+hb_py_leave(struct hb_py *py)
+{
+	py->left = PyEval_SaveThread();
+}

@@ -1,0 +1,45 @@
+/*
+ * The embedded interpreter for the rooms above, who know nothing of Python.h.
+ * Every function but hb_py_start and hb_py_enter wants the interpreter entered.
+ */
+#ifndef HB_PY_PY_H
+#define HB_PY_PY_H
+
+#include "py/server.h"
+
+struct hb_py_options {
+	const char *const *path; /* in front of sys.path */
+	size_t path_count;
+	const char *venv;        /* NULL: none */
+	const char *module_dir;  /* behind sys.path: where hornbeam_erlang is */
+	const char *link_path;   /* the companion's socket, for hornbeam_erlang */
+	bool multiprocess;       /* wsgi.multiprocess */
+	bool multithread;        /* wsgi.multithread */
+	const struct hb_py_server *server; /* borrowed for good */
+};
+
+/* Starts the interpreter and enters it.  NULL: err says why (HB_ERROR_CONFIG: the venv). */
+struct hb_py *hb_py_start(const struct hb_py_options *options, struct hb_error *err) HB_WARN_UNUSED;
+/* Ends the interpreter: atexit functions run. */
+void hb_py_stop(struct hb_py *py);
+
+/* Takes the GIL, and gives it up around a wait. */
+void hb_py_enter(struct hb_py *py);
+void hb_py_leave(struct hb_py *py);
+
+/* Imports "module:callable" or "module:factory()".  Failure is logged with its traceback; err has the line. */
+struct hb_py_app *hb_py_app_load(struct hb_py *py, const char *spec, struct hb_error *err) HB_WARN_UNUSED;
+void hb_py_app_free(struct hb_py *py, struct hb_py_app *app);
+
+/* The constant part of the environ for a listener and a mount. */
+struct hb_py_place *hb_py_place_new(struct hb_py *py, const char *server_name, const char *server_port,
+    const char *script_name, struct hb_error *err) HB_WARN_UNUSED;
+void hb_py_place_free(struct hb_py *py, struct hb_py_place *place);
+
+/* Gives back what py keeps of a connection. */
+void hb_py_peer_free(struct hb_py *py, struct hb_py_peer *peer);
+
+/* Starts or continues a request. */
+enum hb_py_step hb_py_run(struct hb_py *py, struct hb_py_request *r);
+
+#endif

@@ -1,0 +1,45 @@
+/* Inside the py room: the state of the interpreter, which every file of the room shares. */
+#ifndef HB_PY_STATE_H
+#define HB_PY_STATE_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "py/names.h"
+#include "py/py.h"
+
+struct hb_py {
+	const struct hb_py_server *server;
+	PyThreadState *left; /* while the GIL is given up */
+	bool multiprocess;
+	bool multithread;
+
+	PyTypeObject *input_type;
+	PyTypeObject *errors_type;
+	PyTypeObject *wrapper_type;
+	PyTypeObject *call_type;
+	PyObject *errors;       /* wsgi.errors */
+	PyObject *format;       /* traceback.format_exception, once needed */
+	PyObject *spare_input;  /* one of each, for the next request */
+	PyObject *spare_call;
+	struct hb_py_names names;
+};
+
+struct hb_py_app {
+	PyObject *callable;
+	char *spec;
+};
+
+struct hb_py_place {
+	PyObject *environ; /* copied for each request */
+};
+
+struct hb_py_peer {
+	PyObject *addr;
+	PyObject *port;
+};
+
+/* A new heap type that Python code cannot make instances of. */
+PyTypeObject *hb_py_type(PyType_Spec *spec);
+
+#endif

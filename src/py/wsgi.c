@@ -1,0 +1,173 @@
+/*
+ * A WSGI request from the call of the application to the close() of what it
+ * returned.  Where the peer is slow the request pauses between two parts and
+ * is run again later: nothing here waits, but for write().
+ */
+#include "py/call.h"
+#include "py/environ.h"
+#include "py/errors.h"
+#include "py/input.h"
+
+static struct hb_py_call *
+begin(struct hb_py *py, struct hb_py_request *r)
+{
+	struct hb_py_call *c = hb_py_call_new(py, r);
+	PyObject *args[3] = {NULL}, *environ;
+
+	if (c == NULL)
+		return NULL;
+	r->call = c;
+	r->length = -1;
+	c->running = true;
+	c->input = hb_py_input_new(py, r->body, r->body_len);
+	environ = c->input != NULL ? hb_py_environ(py, r, c->input) : NULL;
+	if (environ != NULL) {
+		args[1] = environ;
+		args[2] = (PyObject *)c;
+		c->result = PyObject_Vectorcall(r->app->callable, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+		Py_DECREF(environ);
+	}
+	return c;
+}
+
+static int
+check_part(PyObject *part)
+{
+	if (PyBytes_Check(part))
+		return 0;
+	PyErr_Format(PyExc_TypeError, "the application's body must be of bytes, not %.100s", Py_TYPE(part)->tp_name);
+	return -1;
+}
+
+/* The length of a body that is all at hand. */
+static int
+measure(struct hb_py_call *c)
+{
+	PyObject **parts = PySequence_Fast_ITEMS(c->result);
+	Py_ssize_t n = PySequence_Fast_GET_SIZE(c->result);
+	int64_t total = 0;
+
+	for (Py_ssize_t i = 0; i < n; i++) {
+		if (check_part(parts[i]) == -1)
+			return -1;
+		total += PyBytes_GET_SIZE(parts[i]);
+	}
+	if (!c->py->server->committed(c->r))
+		c->r->length = total;
+	return 0;
+}
+
+static enum hb_py_sent
+send_sequence(struct hb_py_call *c)
+{
+	enum hb_py_sent sent = HB_PY_SENT;
+
+	if (c->index == 0 && measure(c) == -1)
+		return HB_PY_FAILED;
+	while (sent == HB_PY_SENT) {
+		if (c->pending == NULL) {
+			if (c->index >= PySequence_Fast_GET_SIZE(c->result))
+				break;
+			c->pending = Py_NewRef(PySequence_Fast_GET_ITEM(c->result, c->index));
+			c->index++;
+			if (check_part(c->pending) == -1)
+				return HB_PY_FAILED;
+		}
+		sent = hb_py_call_push(c, false);
+	}
+	return sent;
+}
+
+static enum hb_py_sent
+send_iterable(struct hb_py_call *c)
+{
+	enum hb_py_sent sent = HB_PY_SENT;
+
+	if (c->iter == NULL) {
+		c->iter = PyObject_GetIter(c->result);
+		if (c->iter == NULL)
+			return HB_PY_FAILED;
+	}
+	while (sent == HB_PY_SENT) {
+		if (c->pending == NULL) {
+			c->pending = PyIter_Next(c->iter);
+			if (c->pending == NULL) {
+				if (PyErr_Occurred())
+					return HB_PY_FAILED;
+				break;
+			}
+			if (check_part(c->pending) == -1)
+				return HB_PY_FAILED;
+		}
+		sent = hb_py_call_push(c, true);
+	}
+	return sent;
+}
+
+static enum hb_py_sent
+send_result(struct hb_py_call *c)
+{
+	enum hb_py_sent sent;
+
+	if (c->result == NULL)
+		return HB_PY_FAILED;
+	sent = PyList_CheckExact(c->result) || PyTuple_CheckExact(c->result) ? send_sequence(c) : send_iterable(c);
+	if (sent == HB_PY_SENT && !c->started) {
+		PyErr_SetString(PyExc_AssertionError, "the application did not call start_response");
+		return HB_PY_FAILED;
+	}
+	return sent;
+}
+
+/* PEP 3333: close() is called whatever happened. */
+static void
+close_result(struct hb_py_call *c)
+{
+	PyObject *close, *done;
+
+	if (c->result == NULL || PyList_CheckExact(c->result) || PyTuple_CheckExact(c->result))
+		return;
+	close = PyObject_GetAttr(c->result, c->py->names.close);
+	if (close == NULL && PyErr_ExceptionMatches(PyExc_AttributeError)) {
+		PyErr_Clear();
+		return;
+	}
+	done = close != NULL ? PyObject_CallNoArgs(close) : NULL;
+	Py_XDECREF(close);
+	if (done == NULL)
+		hb_py_log_failure(c->py, c->r);
+	Py_XDECREF(done);
+}
+
+enum hb_py_step
+hb_py_run(struct hb_py *py, struct hb_py_request *r)
+{
+	struct hb_py_call *c = r->call;
+	enum hb_py_sent sent;
+	PyObject *input;
+
+	if (c == NULL)
+		c = begin(py, r);
+	if (c == NULL) {
+		hb_py_log_failure(py, r);
+		py->server->fail(r);
+		return HB_PY_DONE;
+	}
+	c->running = true;
+	sent = send_result(c);
+	if (sent == HB_PY_SLOW) {
+		c->running = false;
+		return HB_PY_PAUSED;
+	}
+	if (sent == HB_PY_FAILED) {
+		hb_py_log_failure(py, r);
+		py->server->fail(r);
+	} else
+		py->server->finish(r);
+	close_result(c);
+	r->call = NULL;
+	input = c->input;
+	hb_py_call_end(c);
+	hb_py_input_end(py, input);
+	return HB_PY_DONE;
+}

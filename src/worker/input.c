@@ -1,0 +1,337 @@
+/*
+ * From bytes to a request: reading, parsing, choosing the application,
+ * gathering the body.  The head stays where it was received until its
+ * response is over, so that the application's strings are made from it.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "http/target.h"
+#include "worker/route.h"
+#include "worker/state.h"
+
+enum {
+	BUFFER_USUAL = 8192,   /* most heads fit */
+	BUFFER_BODY = 65536,   /* once a large body is on its way */
+	BUFFERS_SPARE = 128,
+	LINGER_READ = 65536
+};
+
+void
+hb_conn_watch_input(struct hb_conn *c)
+{
+	if (!c->reading && event_add(&c->readable, NULL) == 0)
+		c->reading = true;
+}
+
+static void
+ignore_input(struct hb_conn *c)
+{
+	if (c->reading)
+		event_del(&c->readable);
+	c->reading = false;
+}
+
+/* An idle connection holds no buffer. */
+void
+hb_conn_release_input(struct hb_conn *c)
+{
+	struct hb_worker *w = c->worker;
+
+	if (c->in == NULL || c->len > 0)
+		return;
+	if (c->cap == BUFFER_USUAL && w->spare_count < BUFFERS_SPARE) {
+		memcpy(c->in, &w->spare_buffers, sizeof w->spare_buffers);
+		w->spare_buffers = c->in;
+		w->spare_count++;
+	} else
+		free(c->in);
+	c->in = NULL;
+	c->cap = 0;
+}
+
+static unsigned char *
+take_buffer(struct hb_worker *w)
+{
+	unsigned char *p = w->spare_buffers;
+
+	if (p == NULL)
+		return malloc(BUFFER_USUAL);
+	memcpy(&w->spare_buffers, p, sizeof w->spare_buffers);
+	w->spare_count--;
+	return p;
+}
+
+/* Room behind len: by moving the request to the front, else by growing (the parser's limits bound that). */
+static int
+make_room(struct hb_conn *c, size_t least)
+{
+	unsigned char *p;
+	size_t cap;
+
+	if (c->in == NULL) {
+		c->in = take_buffer(c->worker);
+		if (c->in == NULL)
+			return -1;
+		c->cap = BUFFER_USUAL;
+	}
+	if (c->cap - c->len >= least)
+		return 0;
+	if (c->start > 0) {
+		memmove(c->in, c->in + c->start, c->len - c->start);
+		c->pos -= c->start;
+		c->len -= c->start;
+		c->start = 0;
+	}
+	for (cap = c->cap; cap - c->len < least;)
+		cap *= 2;
+	if (cap == c->cap)
+		return 0;
+	p = realloc(c->in, cap);
+	if (p == NULL)
+		return -1;
+	c->in = p;
+	c->cap = cap;
+	return 0;
+}
+
+/* Takes the bytes of a body that were looked at out of the buffer; the head stays. */
+static void
+compact(struct hb_conn *c, size_t head_end)
+{
+	if (c->pos == head_end)
+		return;
+	memmove(c->in + head_end, c->in + c->pos, c->len - c->pos);
+	c->len -= c->pos - head_end;
+	c->pos = head_end;
+}
+
+static void
+refuse(struct hb_conn *c, unsigned status, const char *cause, const char *rule)
+{
+	struct hb_worker *w = c->worker;
+	uint64_t kept_back;
+
+	hb_count(&w->counters->bad_requests, 1);
+	if (hb_rate_allows(&w->refusals, w->now)) {
+		kept_back = hb_rate_take(&w->refusals);
+		hb_info("http: %s: %u: %s (%s)%s", *c->remote_addr ? c->remote_addr : "unix:", status, cause, rule,
+		    kept_back > 0 ? "; more of the kind were not logged" : "");
+	}
+	hb_conn_answer(c, status, cause, true);
+}
+
+/* The decoded path, in place where it has no escapes. */
+static const unsigned char *
+decode_path(struct hb_conn *c, size_t *len)
+{
+	const struct hb_http_request *head = &c->parser.request;
+	const unsigned char *p = c->in + c->start + head->path.off;
+
+	*len = head->path.len;
+	free(c->path);
+	c->path = NULL;
+	if (memchr(p, '%', *len) == NULL)
+		return p;
+	c->path = malloc(*len + 1);
+	if (c->path != NULL)
+		*len = hb_http_path_decode(p, *len, c->path);
+	return c->path;
+}
+
+static int
+choose_application(struct hb_conn *c)
+{
+	const struct hb_config *config = c->worker->config;
+	struct hb_py_request *r = &c->request;
+	size_t len;
+	const unsigned char *path = decode_path(c, &len);
+
+	if (path == NULL)
+		return -1;
+	c->app = hb_route(config->apps, config->apps_count, path, len);
+	if (c->app == -1)
+		return 0;
+	r->path = path + c->worker->apps[c->app].mount_len;
+	r->path_len = len - c->worker->apps[c->app].mount_len;
+	return 0;
+}
+
+/* Returns false where the connection was answered instead. */
+static bool
+begin_request(struct hb_conn *c)
+{
+	const struct hb_http_request *head = &c->parser.request;
+	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	if (head->method_id == HB_HTTP_M_CONNECT) {
+		refuse(c, 501, "CONNECT is not served", "RFC 9110 9.3.6");
+		return false;
+	}
+	if (choose_application(c) == -1) {
+		hb_conn_answer(c, 503, "out of memory", true);
+		return false;
+	}
+	if (c->app == -1) {
+		hb_conn_answer(c, 404, "nothing is mounted here", hb_http_has_body(head));
+		return false;
+	}
+	/* The application's turn comes with the whole body: now is when it is needed. */
+	if (head->expect_continue && hb_http_has_body(head) && c->pos == c->len) {
+		hb_buf_add(&c->out, go_on, sizeof go_on - 1);
+		if (hb_conn_flush(c) == -1) {
+			hb_conn_kill(c);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+add_body(struct hb_conn *c, const unsigned char *data)
+{
+	struct hb_error err;
+
+	if (hb_body_add(&c->body, data + c->parser.body.off, c->parser.body.len,
+	        (size_t)c->worker->config->limits.body_memory, &err) == 0)
+		return true;
+	hb_err("http: %s", err.text);
+	hb_conn_answer(c, 503, "the body cannot be kept", true);
+	return false;
+}
+
+/* The request is whole: to the queue. */
+static void
+make_ready(struct hb_conn *c)
+{
+	struct hb_worker *w = c->worker;
+	struct hb_py_request *r = &c->request;
+	struct hb_error err;
+
+	r->body = hb_body_bytes(&c->body, &err);
+	if (r->body == NULL) {
+		hb_err("http: %s", err.text);
+		hb_conn_answer(c, 503, "the body cannot be kept", true);
+		return;
+	}
+	r->body_len = c->body.size;
+	r->head = &c->parser.request;
+	r->app = w->apps[c->app].py;
+	r->place = c->listener->places[c->app];
+	r->peer = &c->peer;
+	r->remote_addr = c->remote_addr;
+	r->remote_port = c->remote_port;
+	r->call = NULL;
+	c->requests++;
+	hb_conn_set_state(c, HB_CONN_READY);
+	hb_conn_enqueue(c, &w->ready);
+}
+
+void
+hb_conn_parse(struct hb_conn *c)
+{
+	size_t head_end = c->began != 0 ? c->pos : 0, used;
+
+	for (;;) {
+		const unsigned char *data = c->in + c->pos;
+		enum hb_http_event e = hb_http_parse(&c->parser, data, c->len - c->pos, &used);
+
+		switch (e) {
+		case HB_HTTP_HEAD:
+			c->start = c->pos;
+			c->pos = head_end = c->pos + used;
+			c->began = hb_clock_us();
+			if (!begin_request(c))
+				return;
+			break;
+		case HB_HTTP_BODY:
+			if (!add_body(c, data))
+				return;
+			c->pos += used;
+			break;
+		case HB_HTTP_END:
+			c->pos += used;
+			make_ready(c);
+			return;
+		case HB_HTTP_MORE:
+			c->pos += used;
+			if (c->began != 0) {
+				compact(c, head_end);
+				hb_conn_set_state(c, HB_CONN_BODY);
+				hb_conn_watch_input(c);
+				return;
+			}
+			c->start = c->pos; /* behind empty lines */
+			if (c->state == HB_CONN_IDLE && hb_http_begun(&c->parser))
+				hb_conn_set_state(c, HB_CONN_HEAD);
+			hb_conn_watch_input(c);
+			return;
+		case HB_HTTP_ERROR:
+			refuse(c, c->parser.error.status, c->parser.error.cause, c->parser.error.rule);
+			return;
+		}
+	}
+}
+
+static void
+discard(struct hb_conn *c)
+{
+	char sink[LINGER_READ];
+	ssize_t n = recv(c->fd, sink, sizeof sink, 0);
+
+	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
+		hb_conn_kill(c);
+}
+
+static void
+read_more(struct hb_conn *c)
+{
+	size_t least = c->state == HB_CONN_BODY && c->parser.request.content_length > BUFFER_BODY ? BUFFER_BODY / 2
+	                                                                                           : 1;
+	ssize_t n;
+
+	if (make_room(c, least) == -1) {
+		hb_conn_kill(c);
+		return;
+	}
+	n = recv(c->fd, c->in + c->len, c->cap - c->len, 0);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR)) {
+		hb_conn_release_input(c);
+		return;
+	}
+	if (n <= 0) { /* the end, in the middle of a request or between two: nobody waits for an answer */
+		hb_conn_kill(c);
+		return;
+	}
+	c->len += (size_t)n;
+	hb_count(&c->worker->counters->bytes_in, (uint64_t)n);
+	hb_conn_parse(c);
+}
+
+void
+hb_conn_readable(int fd, short what, void *arg)
+{
+	struct hb_conn *c = arg;
+
+	switch (c->state) {
+	case HB_CONN_IDLE:
+	case HB_CONN_HEAD:
+	case HB_CONN_BODY:
+		read_more(c);
+		return;
+	case HB_CONN_LINGER:
+		discard(c);
+		return;
+	case HB_CONN_READY:
+	case HB_CONN_PAUSED:
+	case HB_CONN_SENDING:
+		ignore_input(c); /* the next request waits in the kernel */
+		return;
+	case HB_CONN_DEAD:
+		return;
+	}
+}

@@ -1,0 +1,247 @@
+/*
+ * From a response to bytes.  What is small is copied behind what is pending
+ * and sent with it; what is large goes from where it is; what a slow peer
+ * does not take waits here, up to a mark, and the application beyond it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "worker/state.h"
+
+enum {
+	UNSENT_MOST = 8,       /* responses in one batch */
+	UNSENT_MICROSECONDS = 500, /* an application this slow gets each response sent at once */
+	OUT_KEEP = 16384       /* a larger buffer is given back when it is empty */
+};
+
+void
+hb_conn_watch_output(struct hb_conn *c)
+{
+	if (!c->writing && event_add(&c->writable, NULL) == 0)
+		c->writing = true;
+}
+
+static void
+sent(struct hb_conn *c, size_t n)
+{
+	hb_count(&c->worker->counters->bytes_out, n);
+	if (c->out_pos + n < c->out.len) {
+		c->out_pos += n;
+		return;
+	}
+	c->out_pos = 0;
+	if (c->out.cap > OUT_KEEP)
+		hb_buf_free(&c->out);
+	else
+		hb_buf_clear(&c->out);
+}
+
+int
+hb_conn_send(struct hb_conn *c, const void *p, size_t n, size_t *taken)
+{
+	size_t pending = hb_conn_pending(c), total;
+	struct iovec iov[2] = {{c->out.data + c->out_pos, pending}, {(void *)(uintptr_t)p, n}};
+	struct msghdr msg = {.msg_iov = pending > 0 ? iov : iov + 1, .msg_iovlen = pending > 0 && n > 0 ? 2 : 1};
+	ssize_t done;
+
+	*taken = 0;
+	if (c->gone || c->out.failed) {
+		c->gone = true;
+		return -1;
+	}
+	do
+		done = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+	while (done == -1 && errno == EINTR);
+	if (done == -1) {
+		if (errno == EAGAIN)
+			return 0;
+		c->gone = true;
+		return -1;
+	}
+	total = (size_t)done;
+	if (total > pending)
+		*taken = total - pending;
+	sent(c, total < pending ? total : pending);
+	return 0;
+}
+
+int
+hb_conn_flush(struct hb_conn *c)
+{
+	size_t taken;
+
+	return hb_conn_pending(c) > 0 ? hb_conn_send(c, NULL, 0, &taken) : 0;
+}
+
+/* What is left of it to the peer, then the next step. */
+static void
+send_rest(struct hb_conn *c)
+{
+	if (hb_conn_flush(c) == -1) {
+		hb_conn_kill(c);
+		return;
+	}
+	if (hb_conn_pending(c) == 0)
+		hb_conn_over(c);
+	else
+		hb_conn_watch_output(c);
+}
+
+void
+hb_conn_flush_all(struct hb_worker *w)
+{
+	struct hb_conn *c;
+
+	struct hb_conn *running = NULL;
+
+	while ((c = TAILQ_FIRST(&w->unsent)) != NULL) {
+		hb_conn_dequeue(c);
+		if (c == w->running) {
+			(void)hb_conn_flush(c);
+			running = c; /* its request is in use until the application has returned */
+		} else
+			send_rest(c);
+	}
+	w->unsent_count = 0;
+	if (running != NULL)
+		hb_conn_enqueue(running, &w->unsent);
+}
+
+static void
+log_access(struct hb_conn *c)
+{
+	struct hb_worker *w = c->worker;
+	struct hb_access_entry e = {
+		.remote = c->remote_addr,
+		.head = c->began != 0 ? &c->parser.request : NULL,
+		.data = c->in + c->start,
+		.status = c->response.status,
+		.bytes = c->response.sent,
+		.microseconds = c->began != 0 ? hb_clock_us() - c->began : 0,
+	};
+
+	if (w->access.fd != -1)
+		hb_access_add(&w->access, &e, time(NULL));
+}
+
+void
+hb_conn_finish(struct hb_conn *c)
+{
+	struct hb_worker *w = c->worker;
+
+	log_access(c);
+	hb_conn_set_state(c, HB_CONN_SENDING);
+	hb_conn_enqueue(c, &w->unsent);
+	if (++w->unsent_count >= UNSENT_MOST || hb_clock_us() - w->began > UNSENT_MICROSECONDS)
+		hb_conn_flush_all(w);
+}
+
+void
+hb_conn_writable(int fd, short what, void *arg)
+{
+	struct hb_conn *c = arg;
+	struct hb_worker *w = c->worker;
+	size_t before = hb_conn_pending(c);
+
+	size_t enough = c->state == HB_CONN_PAUSED ? HB_CONN_OUT_HIGH / 2 : 0;
+
+	if (hb_conn_flush(c) == 0 && hb_conn_pending(c) > enough) {
+		if (hb_conn_pending(c) < before)
+			hb_conn_set_state(c, c->state); /* progress: its time starts anew */
+		return;
+	}
+	event_del(&c->writable);
+	c->writing = false;
+	if (c->state == HB_CONN_PAUSED) {
+		hb_conn_set_state(c, HB_CONN_READY);
+		hb_conn_enqueue(c, &w->ready);
+	} else if (c->gone)
+		hb_conn_kill(c);
+	else if (c->state == HB_CONN_SENDING)
+		hb_conn_over(c);
+}
+
+static void
+linger(struct hb_conn *c)
+{
+	c->pos = c->start = c->len = 0;
+	hb_conn_release_input(c);
+	if (shutdown(c->fd, SHUT_WR) == -1) {
+		hb_conn_kill(c);
+		return;
+	}
+	hb_conn_set_state(c, HB_CONN_LINGER);
+	hb_conn_watch_input(c);
+}
+
+void
+hb_conn_over(struct hb_conn *c)
+{
+	struct hb_worker *w = c->worker;
+
+	if (c->gone || c->cut) {
+		hb_conn_kill(c);
+		return;
+	}
+	if (!c->keep) {
+		/* Closing over unread bytes resets the connection, and the peer may lose the answer. */
+		if (c->refused || c->pos < c->len || w->draining)
+			linger(c);
+		else
+			hb_conn_kill(c);
+		return;
+	}
+	hb_body_clear(&c->body);
+	hb_response_reset(&c->response);
+	hb_http_parser_reset(&c->parser);
+	c->began = 0;
+	if (c->pos < c->len) {
+		c->start = c->pos;
+		hb_conn_set_state(c, HB_CONN_IDLE);
+		hb_conn_enqueue(c, &w->again);
+		return;
+	}
+	c->start = c->pos = c->len = 0;
+	hb_conn_release_input(c);
+	hb_conn_set_state(c, HB_CONN_IDLE);
+	hb_conn_watch_input(c);
+}
+
+void
+hb_conn_answer(struct hb_conn *c, unsigned status, const char *text, bool close)
+{
+	struct hb_worker *w = c->worker;
+	const struct hb_http_request *head = &c->parser.request;
+	bool parsed = c->began != 0;
+	struct hb_response_context context = {
+		.date = hb_http_date(&w->date, time(NULL)),
+		.minor = parsed ? head->minor : 1,
+		.head_method = parsed && head->method_id == HB_HTTP_M_HEAD,
+		.keep = parsed && !close && head->keep_alive && !w->draining,
+	};
+	static const struct hb_py_field type = {"Content-Type", "text/plain; charset=utf-8", 12, 25};
+	struct hb_py_head h = {.status = status, .reason = "", .fields = &type, .count = 1};
+	struct hb_error err;
+	char body[256];
+	int n = snprintf(body, sizeof body, "%s\n", text);
+
+	context.length = n;
+	if (hb_response_set_head(&c->response, &h, &err) == -1) {
+		hb_conn_kill(c);
+		return;
+	}
+	c->keep = hb_response_commit(&c->response, &context, &c->out);
+	hb_count(&w->counters->requests, 1);
+	c->refused = close;
+	if (!c->response.bodyless) {
+		hb_buf_add(&c->out, body, (size_t)n);
+		c->response.sent = (uint64_t)n;
+	}
+	hb_conn_finish(c);
+}

@@ -1,0 +1,234 @@
+/* The operations that the py room answers a request through: see py/server.h. */
+#include "worker/respond.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/fd.h"
+#include "common/log.h"
+#include "worker/state.h"
+
+enum { COPY_MOST = 16 * 1024 }; /* a part up to this size is copied rather than sent by itself */
+
+static struct hb_conn *
+conn_of(const struct hb_py_request *r)
+{
+	return (struct hb_conn *)((uintptr_t)r - offsetof(struct hb_conn, request));
+}
+
+/* A log line about what the application did, with the request line. */
+static void __attribute__((format(printf, 2, 3)))
+complain(struct hb_conn *c, const char *fmt, ...)
+{
+	const struct hb_http_request *head = &c->parser.request;
+	const char *data = (const char *)c->in + c->start;
+	char text[200];
+	va_list ap;
+
+	if (!hb_rate_allows(&c->worker->misuses, c->worker->now))
+		return;
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof text, fmt, ap);
+	va_end(ap);
+	hb_warn("app: %.*s %.*s: %s", (int)head->method.len, data + head->method.off,
+	    (int)(head->target.len < 300 ? head->target.len : 300), data + head->target.off, text);
+}
+
+static int
+respond_head(struct hb_py_request *r, const struct hb_py_head *head, struct hb_error *err)
+{
+	struct hb_conn *c = conn_of(r);
+
+	if (hb_response_set_head(&c->response, head, err) == -1)
+		return -1;
+	if (c->response.dropped)
+		complain(c, "its connection-level headers were left out: they are the server's");
+	return 0;
+}
+
+static bool
+respond_committed(const struct hb_py_request *r)
+{
+	return conn_of(r)->response.committed;
+}
+
+static void
+commit(struct hb_conn *c)
+{
+	const struct hb_http_request *head = &c->parser.request;
+	struct hb_worker *w = c->worker;
+	struct hb_response_context context = {
+		.date = hb_http_date(&w->date, time(NULL)),
+		.minor = head->minor,
+		.head_method = head->method_id == HB_HTTP_M_HEAD,
+		.keep = head->keep_alive && !w->draining,
+		.length = c->request.length,
+	};
+
+	c->keep = hb_response_commit(&c->response, &context, &c->out);
+	hb_count(&w->counters->requests, 1);
+}
+
+/* How many of n bytes belong to the response that was announced. */
+static size_t
+within_length(struct hb_conn *c, size_t n)
+{
+	struct hb_response *s = &c->response;
+	uint64_t left;
+
+	if (s->declared == -1)
+		return n;
+	left = (uint64_t)s->declared - s->sent;
+	if (n <= left)
+		return n;
+	complain(c, "its body is longer than its Content-Length, %lld", (long long)s->declared);
+	c->keep = false;
+	c->refused = true;
+	return (size_t)left;
+}
+
+static void
+begin_chunk(struct hb_conn *c, size_t n)
+{
+	char line[HB_HTTP_CHUNK_LINE];
+
+	if (!c->response.chunked || c->response.chunk_left > 0)
+		return;
+	hb_buf_add(&c->out, line, hb_http_chunk_line(line, n));
+	c->response.chunk_left = n;
+}
+
+static void
+took(struct hb_conn *c, size_t n)
+{
+	struct hb_response *s = &c->response;
+
+	s->sent += n;
+	if (!s->chunked || n == 0)
+		return;
+	s->chunk_left -= n;
+	if (s->chunk_left == 0)
+		hb_buf_add(&c->out, HB_HTTP_CHUNK_CRLF, 2);
+}
+
+static ssize_t
+respond_write(struct hb_py_request *r, const void *p, size_t n, bool more)
+{
+	struct hb_conn *c = conn_of(r);
+	size_t whole, taken = 0, room;
+
+	if (c->gone)
+		return -1;
+	if (!c->response.committed)
+		commit(c);
+	if (c->response.bodyless)
+		return -1;
+	whole = within_length(c, n);
+	if (whole == 0)
+		return -1;
+	if (hb_conn_pending(c) >= HB_CONN_OUT_HIGH)
+		return 0;
+	begin_chunk(c, whole);
+	if (whole > COPY_MOST && hb_conn_send(c, p, whole, &taken) == -1)
+		return -1;
+	room = hb_conn_pending(c) < HB_CONN_OUT_HIGH ? HB_CONN_OUT_HIGH - hb_conn_pending(c) : 0;
+	if (whole - taken < room)
+		room = whole - taken;
+	hb_buf_add(&c->out, (const char *)p + taken, room);
+	took(c, taken + room);
+	if (more && hb_conn_flush(c) == -1)
+		return -1;
+	if (taken + room == whole && whole < n)
+		return -1; /* the rest was never announced */
+	return (ssize_t)(taken + room);
+}
+
+static int
+respond_wait(struct hb_py_request *r)
+{
+	struct hb_conn *c = conn_of(r);
+	int64_t limit = c->worker->config->timeouts.write, end = hb_clock_ms() + limit;
+
+	while (hb_conn_pending(c) > HB_CONN_OUT_HIGH / 2) {
+		struct pollfd pfd = {c->fd, POLLOUT, 0};
+		size_t before = hb_conn_pending(c);
+		int64_t left = end - hb_clock_ms();
+
+		if (left <= 0 || (poll(&pfd, 1, (int)left) == -1 && errno != EINTR) || hb_conn_flush(c) == -1) {
+			c->gone = true;
+			return -1;
+		}
+		if (hb_conn_pending(c) < before)
+			end = hb_clock_ms() + limit;
+	}
+	return 0;
+}
+
+static void
+respond_finish(struct hb_py_request *r)
+{
+	struct hb_conn *c = conn_of(r);
+	struct hb_response *s = &c->response;
+
+	if (!s->committed && !c->gone) {
+		if (r->length == -1)
+			r->length = 0;
+		commit(c);
+	}
+	if (!s->bodyless && !c->gone && s->declared != -1 && s->sent < (uint64_t)s->declared) {
+		complain(c, "its body has %llu bytes, its Content-Length is %lld", (unsigned long long)s->sent,
+		    (long long)s->declared);
+		c->cut = true;
+	}
+	if (s->chunked && !c->gone)
+		hb_buf_add(&c->out, HB_HTTP_CHUNK_LAST, sizeof HB_HTTP_CHUNK_LAST - 1);
+	hb_conn_finish(c);
+}
+
+static void
+respond_fail(struct hb_py_request *r)
+{
+	struct hb_conn *c = conn_of(r);
+
+	hb_count(&c->worker->counters->errors, 1);
+	if (!c->response.committed && !c->gone) {
+		hb_conn_answer(c, 500, "Internal Server Error", false);
+		return;
+	}
+	c->cut = true;
+	hb_conn_finish(c);
+}
+
+static void
+respond_forked(void *arg)
+{
+	struct hb_worker *w = arg;
+	struct hb_conn *c;
+
+	TAILQ_FOREACH(c, &w->conns, all)
+		hb_fd_close(&c->fd);
+	for (size_t i = 0; i < w->listeners_count; i++)
+		hb_fd_close(&w->listeners[i].fd);
+	close(w->start->channel);
+}
+
+void
+hb_respond_init(struct hb_worker *w)
+{
+	w->server = (struct hb_py_server){
+		.head = respond_head,
+		.committed = respond_committed,
+		.write = respond_write,
+		.wait = respond_wait,
+		.finish = respond_finish,
+		.fail = respond_fail,
+		.forked = respond_forked,
+		.arg = w,
+	};
+}

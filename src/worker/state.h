@@ -1,0 +1,84 @@
+/* Inside the worker room: the worker, which its files share. */
+#ifndef HB_WORKER_STATE_H
+#define HB_WORKER_STATE_H
+
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <sys/queue.h>
+
+#include "config/config.h"
+#include "http/parser.h"
+#include "http/response.h"
+#include "py/py.h"
+#include "worker/access.h"
+#include "worker/conn.h"
+#include "worker/rate.h"
+#include "worker/timers.h"
+#include "worker/worker.h"
+
+struct hb_worker_listener {
+	struct hb_worker *worker;
+	int fd;
+	struct event event;
+	struct hb_py_place **places; /* one for each application */
+};
+
+struct hb_worker_app {
+	struct hb_py_app *py;
+	size_t mount_len;
+};
+
+struct hb_worker {
+	const struct hb_config *config;
+	const struct hb_worker_start *start;
+	struct hb_worker_counters *counters; /* this worker's */
+	struct event_base *base;
+	struct hb_py *py;
+	struct hb_py_server server;
+	struct hb_http_limits limits;
+
+	struct hb_worker_app *apps;
+	struct hb_worker_listener *listeners;
+	size_t listeners_count;
+	unsigned accept_at_once;
+	bool accepting;
+	struct event accept_again; /* after a pause in accepting */
+
+	struct event channel;
+	struct event terminate;
+	struct event reopen;
+	struct event tick; /* the next of timers */
+	struct hb_timers timers;
+	int64_t tick_at;   /* when tick comes, 0: not set */
+	int64_t now;       /* of this pass, milliseconds */
+
+	struct hb_conn_list conns; /* all */
+	size_t conns_count;
+	struct hb_conn_queue ready;    /* a request for an application */
+	struct hb_conn_queue again;    /* bytes of a further request at hand */
+	struct hb_conn_queue unsent;   /* a whole response that has not been sent */
+	struct hb_conn_queue dead;     /* freed at the end of the pass */
+	unsigned unsent_count;
+	struct hb_conn *running; /* the one whose application is called now */
+	int64_t began;           /* when it was called, microseconds */
+
+	void *spare_buffers; /* of the size of a usual head */
+	size_t spare_count;
+	struct hb_access access;
+	struct hb_http_date date;
+	struct hb_rate refusals; /* log lines about bad requests */
+	struct hb_rate misuses;  /* log lines about applications' responses */
+	bool entered;      /* the GIL is held */
+	bool draining;
+	bool ended;
+	bool orphaned;     /* the channel ended: no time for goodbyes */
+};
+
+/* Each worker writes only its own counters: no locked instruction is needed. */
+static inline void
+hb_count(_Atomic uint64_t *counter, uint64_t n)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
+}
+
+#endif

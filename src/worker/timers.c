@@ -1,0 +1,54 @@
+/* Lists of equal timeouts: see timers.h. */
+#include "worker/timers.h"
+
+#include <stddef.h>
+
+void
+hb_timers_init(struct hb_timers *t)
+{
+	for (size_t i = 0; i < HB_TIMER_KINDS; i++) {
+		TAILQ_INIT(&t->lists[i]);
+		t->waits[i] = 0;
+	}
+}
+
+void
+hb_timers_set(struct hb_timers *t, struct hb_timer *timer, enum hb_timer_kind kind, int64_t now)
+{
+	if (timer->kind != HB_TIMER_NONE)
+		TAILQ_REMOVE(&t->lists[timer->kind], timer, entry);
+	timer->kind = kind;
+	if (kind == HB_TIMER_NONE)
+		return;
+	timer->deadline = now + t->waits[kind];
+	TAILQ_INSERT_TAIL(&t->lists[kind], timer, entry);
+}
+
+struct hb_timer *
+hb_timers_pop(struct hb_timers *t, int64_t now, enum hb_timer_kind *kind)
+{
+	for (size_t i = 0; i < HB_TIMER_KINDS; i++) {
+		struct hb_timer *first = TAILQ_FIRST(&t->lists[i]);
+
+		if (first != NULL && first->deadline <= now) {
+			*kind = first->kind;
+			hb_timers_set(t, first, HB_TIMER_NONE, now);
+			return first;
+		}
+	}
+	return NULL;
+}
+
+int64_t
+hb_timers_next(const struct hb_timers *t)
+{
+	int64_t next = -1;
+
+	for (size_t i = 0; i < HB_TIMER_KINDS; i++) {
+		const struct hb_timer *first = TAILQ_FIRST(&t->lists[i]);
+
+		if (first != NULL && (next == -1 || first->deadline < next))
+			next = first->deadline;
+	}
+	return next;
+}
