@@ -12,7 +12,6 @@
 #include "common/str.h"
 #include "hornbeamd/shared.h"
 #include "worker/worker.h"
-#pragma weak hb_worker_main
 
 /* What the application executes must not inherit any of them. */
 static int

@@ -55,6 +55,7 @@ struct hb_conn {
 	struct hb_http_parser parser;
 	struct hb_body body;
 	unsigned char *path; /* decoded, where it differs from the bytes received */
+	size_t path_len;     /* decoded */
 
 	/* Output: [out_pos, out.len) is to be sent. */
 	struct hb_buf out;

@@ -125,39 +125,25 @@ refuse(struct hb_conn *c, unsigned status, const char *cause, const char *rule)
 	hb_conn_answer(c, status, cause, true);
 }
 
-/* The decoded path, in place where it has no escapes. */
-static const unsigned char *
-decode_path(struct hb_conn *c, size_t *len)
-{
-	const struct hb_http_request *head = &c->parser.request;
-	const unsigned char *p = c->in + c->start + head->path.off;
-
-	*len = head->path.len;
-	free(c->path);
-	c->path = NULL;
-	if (memchr(p, '%', *len) == NULL)
-		return p;
-	c->path = malloc(*len + 1);
-	if (c->path != NULL)
-		*len = hb_http_path_decode(p, *len, c->path);
-	return c->path;
-}
-
+/* The path as received needs no copy where it has no escapes. */
 static int
 choose_application(struct hb_conn *c)
 {
 	const struct hb_config *config = c->worker->config;
-	struct hb_py_request *r = &c->request;
-	size_t len;
-	const unsigned char *path = decode_path(c, &len);
+	const struct hb_http_request *head = &c->parser.request;
+	const unsigned char *path = c->in + c->start + head->path.off;
 
-	if (path == NULL)
-		return -1;
-	c->app = hb_route(config->apps, config->apps_count, path, len);
-	if (c->app == -1)
-		return 0;
-	r->path = path + c->worker->apps[c->app].mount_len;
-	r->path_len = len - c->worker->apps[c->app].mount_len;
+	c->path_len = head->path.len;
+	free(c->path);
+	c->path = NULL;
+	if (memchr(path, '%', c->path_len) != NULL) {
+		c->path = malloc(c->path_len);
+		if (c->path == NULL)
+			return -1;
+		c->path_len = hb_http_path_decode(path, c->path_len, c->path);
+		path = c->path;
+	}
+	c->app = hb_route(config->apps, config->apps_count, path, c->path_len);
 	return 0;
 }
 
@@ -220,6 +206,9 @@ make_ready(struct hb_conn *c)
 	}
 	r->body_len = c->body.size;
 	r->head = &c->parser.request;
+	r->data = c->in + c->start;
+	r->path = (c->path != NULL ? c->path : r->data + r->head->path.off) + w->apps[c->app].mount_len;
+	r->path_len = c->path_len - w->apps[c->app].mount_len;
 	r->app = w->apps[c->app].py;
 	r->place = c->listener->places[c->app];
 	r->peer = &c->peer;
