@@ -270,6 +270,11 @@ hb_yaml_parse(const char *text, size_t len, struct hb_yaml_error *err)
 		fail(&b, 0, "out of memory");
 		return NULL;
 	}
+	/* libyaml skips a byte order mark only where it may guess the encoding from it */
+	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
+		text += 3;
+		len -= 3;
+	}
 	yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);
 	yaml_parser_set_input_string(&b.parser, (const unsigned char *)text, len);
 	root = build_stream(&b);

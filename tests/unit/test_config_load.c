@@ -361,6 +361,16 @@ START_TEST(empty_files_and_sections_are_fine)
 }
 END_TEST
 
+START_TEST(editors_of_other_systems_are_fine)
+{
+	struct hb_config *c = parse("\xef\xbb\xbfworkers: 3\r\nuser: x\r\n");
+
+	ck_assert_uint_eq(c->workers, 3);
+	ck_assert_str_eq(c->user, "x");
+	hb_config_free(c);
+}
+END_TEST
+
 START_TEST(json_is_yaml)
 {
 	struct hb_config *c = parse("{\"workers\": 3, \"python\": {\"path\": [\"/a\\u00e9\"]}}");
@@ -425,6 +435,7 @@ unit_suite(void)
 	tcase_add_test(t, listeners_are_normalised);
 	tcase_add_test(t, applications_stand_longest_mount_first);
 	tcase_add_test(t, empty_files_and_sections_are_fine);
+	tcase_add_test(t, editors_of_other_systems_are_fine);
 	tcase_add_test(t, json_is_yaml);
 	tcase_add_test(t, values_keep_their_text);
 	tcase_add_test(t, limits_themselves_are_inside);
