@@ -39,11 +39,24 @@ is_section(const char *path)
 	return false;
 }
 
-/* The key that the user may have meant; returns owned, or NULL. */
+/* The key in another section that has the same name, or NULL. */
+static const char *
+elsewhere(const char *path)
+{
+	const char *dot = strrchr(path, '.'), *name = dot != NULL ? dot + 1 : path;
+
+	for (const struct hb_config_key *key = hb_config_keys; key->path != NULL; key++) {
+		dot = strchr(key->path, '.');
+		if (dot != NULL && strcmp(dot + 1, name) == 0)
+			return key->path;
+	}
+	return NULL;
+}
+
+/* The key or section that the user may have meant; returns owned, or NULL. */
 static char *
 suggestion(const char *path)
 {
-	const char *const leaf = strrchr(path, '.') != NULL ? strrchr(path, '.') + 1 : path;
 	const char **names = hb_xcalloc(2 * rows() + 1, sizeof *names);
 	char **sections = hb_xcalloc(rows() + 1, sizeof *sections);
 	const char *near;
@@ -61,14 +74,9 @@ suggestion(const char *path)
 			names[n++] = sections[s++];
 		}
 	}
-	near = hb_str_nearest(path, names);
-	/* the right word in the wrong section */
-	for (const struct hb_config_key *key = hb_config_keys; near == NULL && key->path != NULL; key++) {
-		const char *dot = strchr(key->path, '.');
-
-		if (dot != NULL && strcmp(dot + 1, leaf) == 0)
-			near = key->path;
-	}
+	near = elsewhere(path);
+	if (near == NULL)
+		near = hb_str_nearest(path, names);
 	if (near != NULL)
 		found = hb_xstrdup(near);
 	for (size_t i = 0; i < s; i++)

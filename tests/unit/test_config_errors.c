@@ -33,6 +33,7 @@ static const struct complaint files[] = {
 	{ "limits:\n  body: 1M\n  heder: 1K\n", "f:3: limits.heder: unknown key; did you mean limits.header?" },
 	{ "limit: {body: 1M}\n", "f:1: limit: unknown key; did you mean limits?" },
 	{ "keepalive: 5s\n", "f:1: keepalive: unknown key; did you mean timeouts.keepalive?" },
+	{ "log: {headers: 5}\n", "f:1: log.headers: unknown key; did you mean limits.headers?" },
 	{ "log: {zzzzzzzz: 5}\n", "f:1: log.zzzzzzzz: unknown key" },
 	{ "quux: 5\n", "f:1: quux: unknown key" },
 	{ "limits.body: 5\n", "f:1: unknown key \"limits.body\"" },
