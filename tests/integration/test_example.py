@@ -1,0 +1,124 @@
+"""The example application, with two workers."""
+
+import concurrent.futures
+import http.client
+import json
+import re
+import urllib.parse
+
+import pytest
+
+import harness
+
+VISITS = harness.SOURCE / "examples" / "visits"
+
+
+@pytest.fixture(scope="module")
+def daemon():
+    with harness.Daemon(app="visits:app", config={"workers": 2, "python": {"path": [str(VISITS)]}}) as d:
+        yield d
+
+
+def ask(daemon, method, path, source="127.0.0.1", form=None, cookie=None):
+    """One request from an address of one's own: the rate limit goes by address."""
+    conn = http.client.HTTPConnection(
+        "127.0.0.1", daemon.port, timeout=30 * harness.SLOW, source_address=(source, 0))
+    headers = {"Cookie": cookie} if cookie else {}
+    body = None
+    if form is not None:
+        body = urllib.parse.urlencode(form)
+        headers["Content-Type"] = "application/x-www-form-urlencoded"
+    try:
+        conn.request(method, path, body, headers)
+        return harness.Response(conn.getresponse())
+    finally:
+        conn.close()
+
+
+def live(daemon, **more):
+    return ask(daemon, "GET", "/live", **more).json()
+
+
+def test_visits_are_counted_once_whoever_answers(daemon):
+    before = live(daemon)["visits"]
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        for answer in pool.map(lambda _: ask(daemon, "GET", "/"), range(60)):
+            assert answer.status == 200
+    assert live(daemon)["visits"] == before + 60
+    assert daemon.hornbeam("state", "get", "visits").stdout == f"{before + 60}\n"
+    assert daemon.hornbeam("state", "incr", "visits", "10").stdout == f"{before + 70}\n"
+    assert live(daemon)["visits"] == before + 70
+
+
+def test_no_entry_is_lost_when_many_sign_at_once(daemon):
+    daemon.hornbeam("-q", "state", "delete", "guestbook")
+    names = [f"reader {n}" for n in range(40)]
+
+    def sign(n):
+        return ask(daemon, "POST", "/entries", f"127.0.1.{n + 1}", {"name": names[n], "text": "hello"}).status
+
+    with concurrent.futures.ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(sign, range(40))) == {303}
+    entries = json.loads(daemon.hornbeam("state", "get", "guestbook").stdout)
+    assert sorted(e["name"] for e in entries) == sorted(names)
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        list(pool.map(sign, range(20)))
+    entries = live(daemon)["entries"]
+    assert len(entries) == 50
+    assert set(names[:20]) <= {e["name"] for e in entries[:20]}
+
+
+def test_what_readers_write_is_text(daemon):
+    form = {"name": "<b>Eve</b>", "text": "<script>alert(1)</script> & \"so\" on"}
+    assert ask(daemon, "POST", "/entries", "127.0.2.1", form).status == 303
+    page = ask(daemon, "GET", "/")
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; " in page.text
+    assert "<b>Eve" not in page.text and "<script>alert" not in page.text
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_the_rate_limit_says_how_long(daemon):
+    source = "127.0.3.1"
+    assert live(daemon, source=source)["rate_left"] == 5
+    for left in (4, 3, 2, 1, 0):
+        assert ask(daemon, "POST", "/entries", source, {"name": "x", "text": "y"}).status == 303
+        assert live(daemon, source=source)["rate_left"] == left
+    refused = ask(daemon, "POST", "/entries", source, {"name": "x", "text": "kept <in> the form"})
+    assert refused.status == 429
+    assert "kept &lt;in&gt; the form</textarea>" in refused.text
+    numbers = live(daemon, source=source)
+    assert numbers["rate_left"] == 0 and 0 < numbers["rate_reset"] <= 60
+    assert 0 < float(daemon.hornbeam("state", "ttl", f"rate:{source}").stdout) <= 60
+
+
+def test_an_empty_entry_is_refused_with_what_was_typed(daemon):
+    answer = ask(daemon, "POST", "/entries", "127.0.4.1", {"name": "Ada", "text": "  "})
+    assert answer.status == 400
+    assert 'value="Ada"' in answer.text and 'role="alert"' in answer.text
+    assert live(daemon, source="127.0.4.1")["rate_left"] == 5
+
+
+def test_readers_are_counted_by_their_cookies(daemon):
+    for key in daemon.hornbeam("state", "keys", "reader:").stdout.split():
+        daemon.hornbeam("state", "delete", key)
+    cookie = ask(daemon, "GET", "/").headers["set-cookie"].split(";")[0]
+    assert live(daemon, cookie=cookie)["readers"] == 1
+    assert live(daemon)["readers"] == 1, "a program without a cookie is no reader"
+    ask(daemon, "GET", "/")
+    assert live(daemon)["readers"] == 2
+
+
+def test_the_guest_book_is_sent_only_when_it_changed(daemon):
+    numbers = live(daemon)
+    assert "entries" in numbers
+    answer = ask(daemon, "GET", f"/live?version={numbers['version']}").json()
+    assert "entries" not in answer and answer["version"] == numbers["version"]
+
+
+def test_the_page_needs_nothing_from_elsewhere(daemon):
+    page = ask(daemon, "GET", "/").text
+    links = re.findall(r'(?:src|href|action|data-live)="([^"]*)"', page)
+    assert links and all(link.startswith("/") and not link.startswith("//") for link in links)
+    for link in links:
+        if link.startswith("/static/"):
+            assert ask(daemon, "GET", link).status == 200
