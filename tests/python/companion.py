@@ -85,11 +85,17 @@ class Companion:
 
     @property
     def pid(self):
-        """Of the BEAM itself: erl may be a process above it."""
+        """Of the BEAM itself, which erl becomes."""
         return self.proc.pid
 
     def signal(self, number):
         os.kill(self.pid, number)
+
+    def pause(self):
+        """SIGSTOP, and waits until each of its threads has stopped."""
+        self.signal(signal.SIGSTOP)
+        tasks = pathlib.Path(f"/proc/{self.pid}/task")
+        eventually(lambda: all((t / "stat").read_text().rpartition(")")[2].split()[0] == "T" for t in tasks.iterdir()))
 
     def kill(self):
         self.signal(signal.SIGKILL)

@@ -181,7 +181,7 @@ def test_multiprocessing(state, method):
 
 
 def test_keyboard_interrupt_ends_a_wait(own):
-    own.signal(signal.SIGSTOP)
+    own.pause()
     process = script(own, """
 try:
     print("ready", flush=True)
@@ -288,7 +288,7 @@ except ConnectionError:
     print("failed", time.monotonic() - before < 3)
 """)
     assert process.stdout.readline() == "ready\n"
-    own.signal(signal.SIGSTOP)
+    own.pause()
     process.stdin.write("\n")
     process.stdin.flush()
     assert process.stdout.readline() == "calling\n"
@@ -319,7 +319,7 @@ sys.stdin.readline()
 print(state_incr("n"))
 """)
     assert process.stdout.readline() == "ready\n"
-    own.signal(signal.SIGSTOP)
+    own.pause()
     process.stdin.write("\n")
     process.stdin.flush()
     for _ in range(3):
