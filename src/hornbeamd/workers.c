@@ -300,10 +300,10 @@ hb_workers_start(struct hb_workers *all)
 }
 
 static void
-tell(struct worker *w, char c)
+tell_to_drain(struct worker *w)
 {
-	if (send(w->channel, &c, 1, MSG_NOSIGNAL) != 1)
-		hb_warn("worker %u: cannot be told '%c': %m", w->index, c);
+	if (send(w->channel, "D", 1, MSG_NOSIGNAL) != 1)
+		hb_warn("worker %u: cannot be told to drain: %m", w->index);
 }
 
 static void
@@ -329,7 +329,7 @@ hb_workers_drain(struct hb_workers *all)
 		switch (w->state) {
 		case HB_WORKER_READY:
 			set_state(w, HB_WORKER_DRAINING);
-			tell(w, 'D');
+			tell_to_drain(w);
 			break;
 		case HB_WORKER_STARTING:
 			end_process(w);
@@ -360,8 +360,8 @@ void
 hb_workers_reopen_logs(struct hb_workers *all)
 {
 	for (size_t i = 0; i < all->count; i++)
-		if (all->worker[i].state == HB_WORKER_READY)
-			tell(&all->worker[i], 'L');
+		if (all->worker[i].state == HB_WORKER_READY) /* before, it would die of the signal */
+			(void)kill(all->worker[i].pid, SIGUSR1);
 }
 
 bool

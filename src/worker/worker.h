@@ -4,8 +4,8 @@
  *   3      the checked configuration as YAML, a sealed memfd
  *   4      the channel, a stream socket to the master: end of file is the end
  *          of the worker; the worker writes 'R' when it is ready, the master
- *          writes 'D' to make it drain and exit, 'L' to make it open its log
- *          files again
+ *          writes 'D' to make it drain and exit, and sends SIGUSR1 to a ready
+ *          one to make it open its log files again
  *   5      the counters, a memfd with one struct hb_worker_counters a worker
  *   6...   the listening sockets, in the order of the configuration
  */

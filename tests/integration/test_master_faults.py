@@ -147,10 +147,10 @@ def test_sigterm_lets_a_request_finish():
     with Waiting() as (d, request):
         d.proc.terminate()
         eventually(lambda: "draining" in d.log())
-        eventually(lambda: refuses(d))
         assert d.proc.poll() is None
         request.go()
         assert request.result() == 200
+        eventually(lambda: refuses(d))
         assert d.wait() == 0
 
 
