@@ -46,6 +46,9 @@ is_servers_own(struct hb_response *r, const struct hb_py_field *f, enum hb_http_
 	case HB_HTTP_F_DATE:
 		r->has_date = true;
 		return false;
+	case HB_HTTP_F_SERVER:
+		r->has_server = true;
+		return false;
 	case HB_HTTP_F_CONNECTION:
 		if (hb_http_equal((const unsigned char *)f->value, f->value_len, "close"))
 			r->close_asked = true;
@@ -53,8 +56,6 @@ is_servers_own(struct hb_response *r, const struct hb_py_field *f, enum hb_http_
 			r->dropped = true;
 		return true;
 	}
-	if (id == HB_HTTP_F_OTHER && hb_http_equal((const unsigned char *)f->name, f->name_len, "server"))
-		r->has_server = true;
 	if (!hb_http_hop_by_hop(f->name, f->name_len))
 		return false;
 	r->dropped = true;

@@ -338,7 +338,7 @@ pass(struct hb_worker *w)
 	if (w->orphaned)
 		return;
 	parse_again(w);
-	if (!TAILQ_EMPTY(&w->ready) || !TAILQ_EMPTY(&w->dead)) {
+	if (!TAILQ_EMPTY(&w->ready) || !TAILQ_EMPTY(&w->unsent) || !TAILQ_EMPTY(&w->dead)) {
 		enter(w);
 		run_ready(w);
 		hb_conn_flush_all(w);
