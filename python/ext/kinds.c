@@ -367,27 +367,17 @@ decode_complex(struct hb_convert *c, PyObject *payload)
 	return PyComplex_FromDoubles(re, im);
 }
 
-static PyObject *
-checked_set(PyObject *set, PyObject *members)
-{
-	if (set != NULL && PySet_GET_SIZE(set) != PyList_GET_SIZE(members)) {
-		Py_DECREF(set);
-		PyErr_SetString(PyExc_ValueError, "members that are equal in Python");
-		return NULL;
-	}
-	return set;
-}
-
+/* Members that differ as bytes and text do may be one when they come from Erlang. */
 static PyObject *
 decode_set(struct hb_convert *c, PyObject *payload)
 {
-	return PyList_Check(payload) ? checked_set(PySet_New(payload), payload) : wrong_payload();
+	return PyList_Check(payload) ? PySet_New(payload) : wrong_payload();
 }
 
 static PyObject *
 decode_frozenset(struct hb_convert *c, PyObject *payload)
 {
-	return PyList_Check(payload) ? checked_set(PyFrozenSet_New(payload), payload) : wrong_payload();
+	return PyList_Check(payload) ? PyFrozenSet_New(payload) : wrong_payload();
 }
 
 static PyObject *

@@ -30,9 +30,11 @@ place_text(const struct place *at)
 		break;
 	case PLACE_ITEM:
 		key = PyObject_ASCII(at->key);
-		if (key == NULL)
-			break;
-		if (PyUnicode_GET_LENGTH(key) > KEY_TEXT_MAX)
+		if (key == NULL) { /* an int of too many digits, or a repr of the user's */
+			PyErr_Clear();
+			key = PyUnicode_FromString("...");
+		}
+		if (key != NULL && PyUnicode_GET_LENGTH(key) > KEY_TEXT_MAX)
 			Py_SETREF(key, PyUnicode_Substring(key, 0, KEY_TEXT_MAX));
 		if (key != NULL)
 			text = PyUnicode_FromFormat("%U[%U]", before, key);

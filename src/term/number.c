@@ -121,24 +121,43 @@ read_hex(unsigned char *magnitude, const char *digits, size_t len)
 		magnitude[(len - 1 - i) / 2] |= (unsigned char)(digit(digits[i]) << 4 * ((len - 1 - i) % 2));
 }
 
-/* Into at most len bytes: a digit of base 36 or less has less than 6 bits. */
+/* limbs = limbs * factor + carry; the new number of limbs */
+static size_t
+multiply_add(uint32_t *limbs, size_t n, uint32_t factor, uint32_t carry)
+{
+	uint64_t v = carry;
+
+	for (size_t i = 0; i < n; i++) {
+		v += (uint64_t)limbs[i] * factor;
+		limbs[i] = (uint32_t)v;
+		v >>= 32;
+	}
+	if (v > 0)
+		limbs[n++] = (uint32_t)v;
+	return n;
+}
+
+/* Takes as many digits at once as fit 32 bits. */
 static size_t
 read_other(unsigned char *magnitude, const char *digits, size_t len, unsigned base)
 {
+	uint32_t limbs[HB_NUMBER_DIGITS_MAX * 6 / 32 + 2];
+	uint32_t factor = 1, chunk = 0;
 	size_t n = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		unsigned carry = digit(digits[i]);
-
-		for (size_t j = 0; j < n; j++) {
-			carry += magnitude[j] * base;
-			magnitude[j] = (unsigned char)carry;
-			carry >>= 8;
+		if (factor > UINT32_MAX / base) {
+			n = multiply_add(limbs, n, factor, chunk);
+			factor = 1;
+			chunk = 0;
 		}
-		if (carry > 0)
-			magnitude[n++] = (unsigned char)carry;
+		factor *= base;
+		chunk = chunk * base + digit(digits[i]);
 	}
-	return n;
+	n = multiply_add(limbs, n, factor, chunk);
+	for (size_t i = 0; i < 4 * n; i++)
+		magnitude[i] = (unsigned char)(limbs[i / 4] >> 8 * (i % 4));
+	return 4 * n;
 }
 
 int
@@ -156,7 +175,7 @@ hb_number_read(struct hb_buf *out, bool negative, const char *digits, size_t len
 			return hb_error_set(err, HB_ERROR_VALUE, "not an integer in base %u", base);
 	if (len == 0)
 		return hb_error_set(err, HB_ERROR_VALUE, "an integer without digits");
-	magnitude = malloc(len + 1);
+	magnitude = malloc(len + 4);
 	if (magnitude == NULL)
 		return hb_error_set(err, HB_ERROR_MEMORY, "out of memory");
 	n = len / 2 + 1;
