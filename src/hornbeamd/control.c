@@ -41,6 +41,7 @@ struct hb_control {
 	struct hb_master *master;
 	struct hb_listener *listener;
 	struct event *readable;
+	struct event *again; /* when accepting may go on */
 	gid_t group; /* (gid_t)-1: none */
 	struct peers peers; /* whoever asked longest ago comes first */
 	size_t count;
@@ -93,6 +94,19 @@ hb_control_open(struct hb_listener *listener, const struct hb_config *config, co
 		hb_error_set(err, cause.kind, "control.socket: %.400s", cause.text);
 out:
 	free(text);
+	return result;
+}
+
+int
+hb_control_check_directory(const struct hb_config *config, const struct hb_identity *id, struct hb_error *err)
+{
+	char *copy = hb_xstrdup(config->control.socket), *dir = dirname(copy);
+	int result = 0;
+
+	if (access(dir, W_OK | X_OK) == -1)
+		result = hb_error_set(err, HB_ERROR_BIND, "control.socket: the user '%s' cannot write to %s; chown it",
+		    id->user, dir);
+	free(copy);
 	return result;
 }
 
@@ -281,10 +295,24 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	struct hb_address peer;
 	int client = hb_accept(fd, &peer);
 
-	if (client != -1)
+	if (client != -1) {
 		admit(control, client);
-	else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+	} else if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED) {
+		/* Out of descriptors or memory: the peer stays in the backlog, so trying on would spin. */
+		static const struct timeval pause = {1, 0};
+
 		hb_err("control: accept: %m");
+		event_del(control->readable);
+		evtimer_add(control->again, &pause);
+	}
+}
+
+static void
+on_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct hb_control *control = arg;
+
+	event_add(control->readable, NULL);
 }
 
 struct hb_control *
@@ -302,7 +330,8 @@ hb_control_new(struct hb_master *m, struct hb_listener *listener)
 	    hb_identity_group(m->config->control.group, "control.group", &control->group, &err) == -1)
 		control->group = (gid_t)-1;
 	control->readable = event_new(m->base, listener->fd, EV_READ | EV_PERSIST, on_readable, control);
-	if (control->readable == NULL || event_add(control->readable, NULL) == -1) {
+	control->again = evtimer_new(m->base, on_again, control);
+	if (control->readable == NULL || control->again == NULL || event_add(control->readable, NULL) == -1) {
 		hb_control_free(control);
 		return NULL;
 	}
@@ -320,6 +349,8 @@ hb_control_free(struct hb_control *control)
 		hb_control_client_free(p->client);
 	if (control->readable != NULL)
 		event_free(control->readable);
+	if (control->again != NULL)
+		event_free(control->again);
 	hb_listener_close(control->listener, 1);
 	free(control);
 }

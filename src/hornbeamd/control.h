@@ -19,6 +19,9 @@ struct hb_master;
  */
 int hb_control_open(struct hb_listener *listener, const struct hb_config *config, const struct hb_identity *id,
     struct hb_error *err) HB_WARN_UNUSED;
+/* After the privileges were dropped: whether the companion can make its link beside the control socket. */
+int hb_control_check_directory(const struct hb_config *config, const struct hb_identity *id,
+    struct hb_error *err) HB_WARN_UNUSED;
 
 /* Serves it.  Takes the listener's descriptor; the master is borrowed. */
 struct hb_control *hb_control_new(struct hb_master *m, struct hb_listener *listener);

@@ -187,7 +187,8 @@ serve(const struct hb_config *config, const char *file, struct hb_error *err)
 	hb_limits_apply(config);
 	if (need_apps(config, file, err) == -1 || hb_identity_resolve(&m.identity, config, err) == -1 ||
 	    hb_control_open(&control, config, &m.identity, err) == -1 || open_listeners(&m, err) == -1 ||
-	    hb_identity_drop(&m.identity, err) == -1 || open_shared(&m, err) == -1 ||
+	    hb_identity_drop(&m.identity, err) == -1 ||
+	    hb_control_check_directory(config, &m.identity, err) == -1 || open_shared(&m, err) == -1 ||
 	    open_loop(&m, &control, err) == -1) {
 		hb_err("%s", err->text);
 		status = exit_status(err);

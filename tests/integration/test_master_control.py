@@ -134,6 +134,17 @@ def test_stalled_peers_are_cut_and_nobody_waits_for_them(daemon):
                 deaf.sock.send(wire.frame(wire.WORKERS) * 64)
 
 
+def test_master_without_descriptors_waits_instead_of_spinning():
+    with Daemon(wrap=["prlimit", "--nofile=40:40"], config={"limits": {"connections": 1}}) as d:
+        peers = [wire.Peer(d.socket) for _ in range(40)]
+        eventually(lambda: "control: accept:" in d.log())
+        for p in peers:
+            p.sock.close()
+        with wire.Peer(d.socket) as p:
+            assert p.call(wire.MASTER_PING) == "pong"
+        assert d.log().count("control: accept:") <= 3
+
+
 @needs_root
 def test_socket_is_the_owners_alone_without_a_group(daemon):
     assert daemon.socket.stat().st_mode & 0o777 == 0o600

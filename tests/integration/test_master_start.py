@@ -268,6 +268,11 @@ def test_privileges_are_dropped_after_the_bind():
 
 
 @needs_root
+def test_directory_that_the_user_cannot_write_to_is_73():
+    assert "the user 'nobody' cannot write to" in refused(73, config={"user": "nobody"})
+
+
+@needs_root
 def test_only_root_becomes_another_user():
     d = Daemon(config={"user": "daemon"}, wrap=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"])
     copy = d.dir / "hornbeamd"
