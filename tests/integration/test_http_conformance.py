@@ -14,6 +14,7 @@ import pytest
 
 import harness
 import http_cases
+from http_client import Reader
 
 #: Answers with what it saw of the request, in JSON.
 ECHO = """
@@ -35,71 +36,6 @@ def daemon():
     config = {"limits": LIMITS, "workers": 1, "timeouts": {"header": "60s", "body": "60s", "keepalive": "60s"}}
     with harness.Daemon("app:application", files={"app.py": ECHO}, config=config) as d:
         yield d
-
-
-class Reader:
-    """Responses from a socket, one after the other."""
-
-    def __init__(self, s):
-        self.socket = s
-        self.data = b""
-
-    def fill(self):
-        part = self.socket.recv(65536)
-        self.data += part
-        return bool(part)
-
-    def until(self, condition):
-        while not condition():
-            assert self.fill(), f"connection closed in a response: {self.data!r}"
-
-    def response(self, head=False):
-        """The next final response: status, fields and body."""
-        while True:
-            self.until(lambda: b"\r\n\r\n" in self.data)
-            start, _, self.data = self.data.partition(b"\r\n\r\n")
-            lines = start.split(b"\r\n")
-            status = int(lines[0].split(b" ")[1])
-            fields = {k.strip().lower(): v.strip() for k, v in (line.split(b":", 1) for line in lines[1:])}
-            if status >= 200:
-                return status, fields, b"" if head else self.body(fields)
-
-    def body(self, fields):
-        if fields.get(b"transfer-encoding") == b"chunked":
-            parts = []
-            while True:
-                self.until(lambda: b"\r\n" in self.data)
-                size, _, self.data = self.data.partition(b"\r\n")
-                count = int(size, 16)
-                self.until(lambda: len(self.data) >= count + 2)  # noqa: B023
-                parts.append(self.data[:count])
-                self.data = self.data[count + 2:]
-                if count == 0:
-                    return b"".join(parts)
-        if b"content-length" in fields:
-            count = int(fields[b"content-length"])
-            self.until(lambda: len(self.data) >= count)
-            body, self.data = self.data[:count], self.data[count:]
-            return body
-        while self.fill():
-            pass
-        body, self.data = self.data, b""
-        return body
-
-    def rest(self):
-        """All that comes until the end."""
-        while self.fill():
-            pass
-        return self.data
-
-    def ended(self):
-        """Whether the server has closed and sent nothing more; a reset is an end too."""
-        try:
-            while self.fill():
-                pass
-        except ConnectionResetError:
-            pass
-        return self.data == b""
 
 
 def check_seen(expected, body):
