@@ -94,6 +94,23 @@ hb_client_configure(struct hb_client *c, PyObject *args)
 	Py_RETURN_NONE;
 }
 
+/* A worker of hornbeamd says in sys where the companion itself listens; others ask the master for a link. */
+static int
+make_default_link(struct hb_client *c)
+{
+	PyObject *direct = PySys_GetObject("_hornbeam_link"), *path;
+
+	if (direct == NULL) {
+		make_link(c, HB_LINK_CONTROL, NULL, "client");
+		return 0;
+	}
+	if (!PyUnicode_FSConverter(direct, &path))
+		return -1;
+	make_link(c, HB_LINK_DIRECT, PyBytes_AS_STRING(path), "worker");
+	Py_DECREF(path);
+	return 0;
+}
+
 struct hb_scratch *
 hb_client_take(struct hb_client *c)
 {
@@ -165,8 +182,8 @@ hb_client_call(struct hb_client *c, enum hb_link_op op, struct hb_scratch *s, in
 	struct hb_error err;
 	int result;
 
-	if (c->link == NULL)
-		make_link(c, HB_LINK_CONTROL, NULL, "client");
+	if (c->link == NULL && make_default_link(c) == -1)
+		return -1;
 	Py_BEGIN_ALLOW_THREADS
 	result = hb_link_call(c->link, op, &s->request, hb_clock_ms() + timeout, &s->reply, &err);
 	Py_END_ALLOW_THREADS

@@ -338,10 +338,13 @@ pass(struct hb_worker *w)
 	if (w->orphaned)
 		return;
 	parse_again(w);
-	if (!TAILQ_EMPTY(&w->ready) || !TAILQ_EMPTY(&w->unsent) || !TAILQ_EMPTY(&w->dead)) {
+	if (!TAILQ_EMPTY(&w->ready)) {
 		enter(w);
 		run_ready(w);
-		hb_conn_flush_all(w);
+	}
+	hb_conn_flush_all(w);
+	if (!TAILQ_EMPTY(&w->dead)) {
+		enter(w);
 		bury(w);
 	}
 	if (w->access.buf.len > 0)
