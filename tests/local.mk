@@ -1,5 +1,7 @@
 TESTS += $(check_PROGRAMS)
-EXTRA_DIST += tools/run.in
+# The pytest files; each prints TAP through tests/pytest.sh.
+PYTEST_FILES = $(filter %.py,$(TESTS))
+EXTRA_DIST += tools/run.in tests/pytest.sh tests/pytest_tap.py $(PYTEST_FILES)
 
 # The programs of the unit tests, without running them.
 unit-programs: $(check_PROGRAMS)

@@ -1,9 +1,9 @@
 #!/bin/sh
-# tests/pytest.sh DIR [OPTION ...]: the pytest tests of $top_srcdir/DIR with the
-# freshly built module in front, as TAP.  In a build with sanitizers libasan
+# tests/pytest.sh PATH [OPTION ...]: the pytest tests of a file or directory with
+# the freshly built module in front, as TAP.  In a build with sanitizers libasan
 # has to come first, since python3 itself knows nothing of it.
 : "${top_srcdir:?}" "${top_builddir:?}" "${PYTHON:?}"
-dir=$1
+path=$1
 shift
 module=$top_builddir/python/.libs/_hornbeam.so
 asan=$(ldd "$module" | awk '$1 ~ /^libasan/ { print $3 }')
@@ -22,4 +22,4 @@ HORNBEAM_BUILD=$top_builddir
 export PATH PYTHONPATH PYTHONDONTWRITEBYTECODE HORNBEAM_BUILD
 exec 3>&1 >/dev/null
 exec env ${asan:+LD_PRELOAD="$asan${ubsan:+ $ubsan}"} "$PYTHON" -m pytest -q -p pytest_tap -p no:cacheprovider \
-	--rootdir="$top_srcdir/tests" "$top_srcdir/$dir" "$@"
+	--rootdir="$top_srcdir/tests" "$path" "$@"

@@ -1,4 +1,15 @@
-# Real processes; every Python file here takes part, so that none is forgotten.
-dist_check_SCRIPTS += %D%/run.sh
-TESTS += %D%/run.sh
-EXTRA_DIST += %D%/README $(wildcard $(srcdir)/%D%/*.py)
+# Real processes, driven through harness.py.
+TESTS += \
+	%D%/test_cli.py \
+	%D%/test_cli_config.py \
+	%D%/test_cli_faults.py \
+	%D%/test_cli_help.py \
+	%D%/test_cli_run.py \
+	%D%/test_config.py \
+	%D%/test_example.py \
+	%D%/test_http_conformance.py \
+	%D%/test_master_control.py \
+	%D%/test_master_faults.py \
+	%D%/test_master_start.py \
+	%D%/test_python_module.py
+EXTRA_DIST += %D%/README %D%/conftest.py %D%/harness.py %D%/http_cases.py %D%/wire.py
