@@ -210,6 +210,10 @@ hb_py_environ(struct hb_py *py, struct hb_py_request *r, PyObject *input)
 		goto fail;
 	if (set_fields(py, d, r) == -1)
 		goto fail;
+	/* HTTP/1.0 needs no Host field; the application is told the target's host all the same. */
+	if (head->form == HB_HTTP_ABSOLUTE && hb_http_find(head, HB_HTTP_F_HOST) == NULL &&
+	    set_span(d, n->fields[HB_HTTP_F_HOST], r->data, head->host) == -1)
+		goto fail;
 	/* The body of a chunked request is whole by now: its length is known. */
 	if (head->chunked && set(d, n->content_length, PyUnicode_FromFormat("%zu", r->body_len)) == -1)
 		goto fail;

@@ -204,8 +204,17 @@ END_TEST
 
 START_TEST(what_the_fuzz_target_checks_holds_of_each_request)
 {
-	for (size_t i = 0; i < cases->count; i++)
-		LLVMFuzzerTestOneInput(cases->cases[i].bytes.data, cases->cases[i].bytes.len);
+	for (size_t i = 0; i < cases->count; i++) {
+		struct hb_buf *b = &cases->cases[i].bytes;
+
+		LLVMFuzzerTestOneInput(b->data, b->len);
+		/* And with single bytes changed. */
+		for (size_t at = i % 5; at < b->len && b->len < 300; at += 5) {
+			b->data[at] ^= (unsigned char)(1 << at % 8);
+			LLVMFuzzerTestOneInput(b->data, b->len);
+			b->data[at] ^= (unsigned char)(1 << at % 8);
+		}
+	}
 }
 END_TEST
 
