@@ -14,3 +14,8 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/state.h \
 	%D%/timers.c %D%/timers.h \
 	%D%/worker.c %D%/worker.h
+
+check_PROGRAMS += tests/unit/test_worker
+tests_unit_test_worker_SOURCES = tests/unit/test_worker.c
+tests_unit_test_worker_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_worker_LDADD = src/worker/libworker.la src/http/libhttp.la $(UNIT_LIBS)
