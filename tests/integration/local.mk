@@ -8,8 +8,9 @@ TESTS += \
 	%D%/test_config.py \
 	%D%/test_example.py \
 	%D%/test_http_conformance.py \
+	%D%/test_http_connections.py \
 	%D%/test_master_control.py \
 	%D%/test_master_faults.py \
 	%D%/test_master_start.py \
 	%D%/test_python_module.py
-EXTRA_DIST += %D%/README %D%/conftest.py %D%/harness.py %D%/http_cases.py %D%/wire.py
+EXTRA_DIST += %D%/README %D%/conftest.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py
