@@ -222,12 +222,12 @@ hb_control_client_cred(const struct hb_control_client *c)
 bool
 hb_control_client_in_group(const struct hb_control_client *c, gid_t gid)
 {
-	gid_t *groups;
+	gid_t *groups, none;
 	socklen_t len = 0;
 	bool found = c->cred.gid == gid;
 
 	/* The first call, without room, tells the length. */
-	if (found || getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &len) == 0 || errno != ERANGE)
+	if (found || getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, &none, &len) == 0 || errno != ERANGE)
 		return found;
 	groups = hb_xmalloc(len);
 	if (getsockopt(c->fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == 0)
