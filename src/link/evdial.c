@@ -2,6 +2,7 @@
 #include "link/evdial.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -25,6 +26,7 @@ struct hb_evdial {
 	struct hb_buf request;
 	int64_t deadline;
 	int fd;
+	bool greeting; /* connected, and the hello is out */
 	struct event *event; /* one at a time: a pause before connect(2), then the reply, each with its time-out */
 	size_t have;
 	unsigned char in[REPLY_MAX];
@@ -66,6 +68,7 @@ try_connect(struct hb_evdial *dial, struct hb_error *err)
 	if (send(dial->fd, dial->request.data, dial->request.len, MSG_NOSIGNAL) != (ssize_t)dial->request.len)
 		return hb_error_errno(err, HB_ERROR_CONNECT, "the new link at %s", dial->addr.sun_path);
 	hb_buf_free(&dial->request);
+	dial->greeting = true;
 	return wait_for(dial, EV_READ, INT64_MAX, err);
 }
 
@@ -118,10 +121,11 @@ on_event(evutil_socket_t fd, short what, void *arg)
 	struct hb_error err;
 	int result;
 
-	if ((what & EV_TIMEOUT) && hb_clock_ms() >= dial->deadline)
+	/* The loop's clock is coarser than ours: its word counts where the deadline is all that was waited for. */
+	if ((what & EV_TIMEOUT) && (dial->greeting || hb_clock_ms() >= dial->deadline))
 		result = hb_error_set(&err, HB_ERROR_TIMEOUT, "no answer at %s in time", dial->addr.sun_path);
 	else
-		result = what & EV_READ ? read_reply(dial, &err) : try_connect(dial, &err);
+		result = dial->greeting ? read_reply(dial, &err) : try_connect(dial, &err);
 	if (result != 0)
 		finish(dial, result == 1 ? NULL : &err);
 }

@@ -71,7 +71,7 @@ answered(void *arg, const unsigned char *payload, size_t len, const struct hb_er
 static void
 loop_until(const int *times, int wanted)
 {
-	int64_t end = hb_clock_ms() + 10000;
+	int64_t end = hb_clock_ms() + 60000;
 
 	while (*times < wanted) {
 		ck_assert_int_lt(hb_clock_ms(), end);
@@ -150,7 +150,8 @@ START_TEST(failed_openings_say_why)
 	ck_assert_int_eq(told.fd, -1);
 	ck_assert_ptr_nonnull(strstr(told.text, "0.0.1"));
 	stop();
-	ck_assert_int_eq(dial_once(serve_silent, true, 40).kind, HB_ERROR_TIMEOUT);
+	told = dial_once(serve_silent, true, 40);
+	ck_assert_msg(told.kind == HB_ERROR_TIMEOUT, "%s", told.text);
 	stop();
 	link_ = NULL;
 	told = dial_once(serve_echo, false, 5000);
@@ -265,7 +266,6 @@ START_TEST(absent_companion_is_found_once_it_listens)
 	struct told told = {0};
 	struct hb_error err;
 	int64_t end = hb_clock_ms() + 5000;
-	int failures = 0;
 
 	fake_prepare(&fake, serve_echo);
 	base = event_base_new();
@@ -277,13 +277,10 @@ START_TEST(absent_companion_is_found_once_it_listens)
 	ck_assert_int_eq(err.kind, HB_ERROR_CONNECT);
 	fake_listen(&fake);
 	do {
-		while (ask("x", 5000, &told, &err) == NULL) {
+		while (ask("x", 5000, &told, &err) == NULL)
 			ck_assert_int_lt(hb_clock_ms(), end);
-			failures++;
-		}
 		loop_until(&told.times, told.times + 1);
 	} while (told.kind != HB_ERROR_NONE);
-	ck_assert_int_gt(failures, 0);
 	hb_buf_free(&told.payload);
 	stop();
 }
