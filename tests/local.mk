@@ -6,4 +6,4 @@ EXTRA_DIST += tools/run.in tests/pytest.sh tests/pytest_tap.py $(PYTEST_FILES)
 # The programs of the unit tests, without running them.
 unit-programs: $(check_PROGRAMS)
 .PHONY: unit-programs
-dist_noinst_SCRIPTS = tools/check tools/lint tools/install-deps tools/quickstart .ci/run
+dist_noinst_SCRIPTS = tools/check tools/cppcheck.h tools/lint tools/install-deps tools/quickstart .ci/run

@@ -1,0 +1,8 @@
+/* What cppcheck must know of macros whose headers it does not read. */
+#include <sys/queue.h>
+#undef TAILQ_FOREACH
+#define TAILQ_FOREACH(var, head, field) for (var = (head)->tqh_first; var; var = var->field.tqe_next)
+#define Py_RETURN_NONE return Py_None
+#define Py_RETURN_TRUE return Py_True
+#define Py_RETURN_FALSE return Py_False
+#define Py_RETURN_INF(sign) return Py_None
