@@ -47,3 +47,27 @@ $(ERL_APP): %D%/src/hornbeam.app.in Makefile
 
 EXTRA_DIST += $(ERL_MODULES:%=%D%/src/%.erl) %D%/src/hornbeam.app.in
 CLEANFILES += $(ERL_BEAMS) $(ERL_APP)
+CLEAN_LOCAL += clean-erlang-tests
+
+# eunit, common_test and the randomised test.  lint.sh is for tools/check: its
+# first run needs a minute for the analysis of OTP.
+ERL_TESTS = \
+	hb_client \
+	hb_node \
+	hb_shout \
+	hb_tap \
+	hornbeam_embedded_SUITE \
+	hornbeam_linear \
+	hornbeam_linear_tests \
+	hornbeam_link_SUITE \
+	hornbeam_link_codec_tests \
+	hornbeam_link_header_tests \
+	hornbeam_random_SUITE \
+	hornbeam_store_tests
+TESTS += %D%/test/run.sh
+dist_check_SCRIPTS += %D%/test/run.sh %D%/test/lint.sh
+EXTRA_DIST += $(ERL_TESTS:%=%D%/test/%.erl)
+
+clean-erlang-tests:
+	rm -f %D%/test/*.beam
+.PHONY: clean-erlang-tests

@@ -65,8 +65,8 @@ clear(Path) ->
             end;
         {ok, _} ->
             throw({listen, [Path, " exists and is not a socket"]});
-        {error, _} = Error ->
-            check("look at", Path, Error)
+        {error, Reason} ->
+            refuse("look at", Path, Reason)
     end.
 
 check(_What, _Path, ok) ->
@@ -74,6 +74,10 @@ check(_What, _Path, ok) ->
 check(_What, _Path, {ok, Result}) ->
     Result;
 check(What, Path, {error, Reason}) ->
+    refuse(What, Path, Reason).
+
+-spec refuse(string(), file:filename_all(), file:posix()) -> no_return().
+refuse(What, Path, Reason) ->
     throw({listen, ["cannot ", What, " ", Path, ": ", inet:format_error(Reason)]}).
 
 accept(Listen, Uid) ->

@@ -55,10 +55,10 @@ op(?HB_OP_FETCH, Key, Id, Deadline) ->
             hornbeam_lease:fetch(binary:copy(Key), {link, self(), Id}, Deadline),
             wait
     end;
-op(?HB_OP_FETCH_PUT, {Key, Token, Value, Ttl}, Id, _) ->
+op(?HB_OP_FETCH_PUT, {Key, Token, Value, Ttl}, Id, _) when is_integer(Token) ->
     hornbeam_lease:put(Key, Token, Value, Ttl, {link, self(), Id}),
     wait;
-op(?HB_OP_FETCH_DROP, {Key, Token}, Id, _) ->
+op(?HB_OP_FETCH_DROP, {Key, Token}, Id, _) when is_integer(Token) ->
     hornbeam_lease:drop(Key, Token, {link, self(), Id}),
     wait;
 op(?HB_OP_PING, [], _, _) ->

@@ -10,7 +10,7 @@
 %% -doc From now on the log goes to standard error only.
 -spec open(logger:level()) -> ok.
 open(Level) ->
-    _ = logger:remove_handler(default),
+    _ = [logger:remove_handler(Id) || Id <- logger:get_handler_ids()],
     ok = logger:set_primary_config(level, Level),
     ok = logger:add_handler(hornbeam, logger_std_h, #{
         config => #{

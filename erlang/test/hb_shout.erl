@@ -1,0 +1,9 @@
+%% Prints and logs in every way that a library might.
+-module(hb_shout).
+
+-export([all/1]).
+
+all(_Starter) ->
+    io:format(user, "to user~n", []),
+    io:format("to the leader~n", []),
+    logger:error("to the log").
