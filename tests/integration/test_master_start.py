@@ -1,8 +1,10 @@
 """Starting hornbeamd: what it refuses, with which exit status and words; privileges."""
 
+import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import socket
 import stat
@@ -230,7 +232,26 @@ def test_master_stays_small():
         assert SLOW > 1 or kib <= 8 * 1024
 
 
+@pytest.mark.parametrize("connections, soft, warned", [(3000, 3256, False), (10000, 4096, True)])
+def test_open_files_follow_the_connections_as_far_as_the_system_allows(connections, soft, warned):
+    with Daemon(config={"limits": {"connections": connections}}, wrap=["prlimit", "--nofile=1024:4096"]) as d:
+        assert ("allows 4096 (ulimit -n, LimitNOFILE)" in d.log()) == warned
+        limits = pathlib.Path(f"/proc/{d.worker_pids()[0]}/limits").read_text()
+        assert limits.split("Max open files")[1].split()[:2] == [str(soft), "4096"]
+
+
 # Privileges.
+
+
+def low_port():
+    """A port that only root may bind, and that nothing listens on now; skips where there is none."""
+    first = int(pathlib.Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
+    for port in random.sample(range(600, 1024), 100):
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            if port < first:
+                return port
+    pytest.skip("every port is everybody's here")
 
 
 def readable_build(d):
@@ -249,8 +270,9 @@ def ids(pid):
 
 @needs_root
 def test_privileges_are_dropped_after_the_bind():
-    d = Daemon(config={"user": "nobody", "listen": ["127.0.0.1:943"]})
-    d.port = 943
+    port = low_port()
+    d = Daemon(config={"user": "nobody", "listen": [f"127.0.0.1:{port}"]})
+    d.port = port
     d.socket.parent.rmdir()  # made and given away by the daemon; its parent is root's
     d.env.update(readable_build(d))
     with d:
@@ -289,7 +311,8 @@ def test_only_root_becomes_another_user():
 
 @needs_root
 def test_port_of_root_is_not_for_others():
-    d = Daemon(config={"listen": ["127.0.0.1:943"]})
+    address = f"127.0.0.1:{low_port()}"
+    d = Daemon(config={"listen": [address]})
     copy = d.dir / "hornbeamd"
     shutil.copy(BUILD / "hornbeamd", copy)
     os.chown(d.socket.parent, NOBODY, NOBODY)
@@ -299,6 +322,6 @@ def test_port_of_root_is_not_for_others():
                                str(d.file)], capture_output=True, text=True, env=environment(), timeout=60,
                               check=False, cwd="/")
         assert done.returncode == 73
-        assert "127.0.0.1:943: permission denied (ports below 1024 need root)" in done.stderr
+        assert f"{address}: permission denied (ports below 1024 need root)" in done.stderr
     finally:
         d.stop()
