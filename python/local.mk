@@ -7,6 +7,7 @@ noinst_LTLIBRARIES += %D%/_hornbeam.la
 	%D%/ext/convert.c %D%/ext/convert.h \
 	%D%/ext/from_term.c \
 	%D%/ext/kinds.c %D%/ext/kinds.h \
+	%D%/ext/kinds_decode.c \
 	%D%/ext/module.c %D%/ext/module.h \
 	%D%/ext/state.c %D%/ext/state.h \
 	%D%/ext/to_term.c \

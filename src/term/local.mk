@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += %D%/libterm.la
 	%D%/encode.c \
 	%D%/erl.h \
 	%D%/erl_read.c \
+	%D%/erl_scan.c %D%/erl_scan.h \
 	%D%/erl_write.c \
 	%D%/number.c %D%/number.h \
 	%D%/keys.c %D%/keys.h \
@@ -21,17 +22,17 @@ noinst_LTLIBRARIES += %D%/libjson.la
 %C%_libjson_la_CPPFLAGS = $(AM_CPPFLAGS) $(JANSSON_CFLAGS)
 
 check_PROGRAMS += tests/unit/test_term
-tests_unit_test_term_SOURCES = tests/unit/test_term.c tests/fuzz/recode.c tests/fuzz/recode.h
+tests_unit_test_term_SOURCES = tests/unit/test_term.c tests/unit/term_sample.h tests/fuzz/recode.c tests/fuzz/recode.h
 tests_unit_test_term_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_term_LDADD = src/term/libterm.la $(UNIT_LIBS)
 
 check_PROGRAMS += tests/unit/test_term_json
-tests_unit_test_term_json_SOURCES = tests/unit/test_term_json.c
+tests_unit_test_term_json_SOURCES = tests/unit/test_term_json.c tests/unit/term_sample.h
 tests_unit_test_term_json_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_term_json_LDADD = src/term/libjson.la src/term/libterm.la $(UNIT_LIBS) $(JANSSON_LIBS)
 
 check_PROGRAMS += tests/unit/test_term_erl
-tests_unit_test_term_erl_SOURCES = tests/unit/test_term_erl.c
+tests_unit_test_term_erl_SOURCES = tests/unit/test_term_erl.c tests/unit/term_sample.h
 tests_unit_test_term_erl_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_term_erl_LDADD = src/term/libterm.la $(UNIT_LIBS)
 

@@ -5,17 +5,11 @@
 #include "../fuzz/recode.h"
 #include "common/buf.h"
 #include "term/term.h"
+#include "term_sample.h"
 #include "unit.h"
 
 #define NODE "\x77\x03" "a@b"
 #define UNIQ "0123456789abcdef"
-
-struct sample {
-	const char *bytes; /* behind the 131 */
-	size_t len;
-	const char *tokens;
-};
-#define SAMPLE(bytes, tokens) { bytes, sizeof bytes - 1, tokens }
 
 static const struct sample samples[] = {
 	SAMPLE("a\xff", "255"),
@@ -121,7 +115,7 @@ START_TEST(every_tag_is_read)
 
 	ck_assert_msg(describe(in.data, in.len, &out, &err) == 0, "sample %d: %s", _i, err.text);
 	hb_buf_add_u8(&out, '\0');
-	ck_assert_str_eq((char *)out.data, samples[_i].tokens);
+	ck_assert_str_eq((char *)out.data, samples[_i].text);
 	hb_buf_free(&in);
 	hb_buf_free(&out);
 }
@@ -135,7 +129,7 @@ START_TEST(what_is_read_and_written_again_reads_the_same)
 	ck_assert_int_eq(recode(in.data, in.len, &out, &err), 0);
 	ck_assert_msg(describe(out.data, out.len, &text, &err) == 0, "sample %d: %s", _i, err.text);
 	hb_buf_add_u8(&text, '\0');
-	ck_assert_str_eq((char *)text.data, samples[_i].tokens);
+	ck_assert_str_eq((char *)text.data, samples[_i].text);
 	hb_buf_free(&in);
 	hb_buf_free(&out);
 	hb_buf_free(&text);
@@ -167,7 +161,7 @@ START_TEST(malformed_terms_are_refused_with_their_cause)
 	struct hb_error err;
 
 	ck_assert_msg(describe(in.data, in.len, &out, &err) == -1, "case %d", _i);
-	ck_assert_msg(strstr(err.text, refused[_i].tokens) != NULL, "case %d: %s", _i, err.text);
+	ck_assert_msg(strstr(err.text, refused[_i].text) != NULL, "case %d: %s", _i, err.text);
 	hb_buf_free(&in);
 	hb_buf_free(&out);
 }

@@ -5,14 +5,8 @@
 #include "common/buf.h"
 #include "term/erl.h"
 #include "term/term.h"
+#include "term_sample.h"
 #include "unit.h"
-
-struct sample {
-	const char *bytes; /* behind the 131 */
-	size_t len;
-	const char *text;
-};
-#define SAMPLE(bytes, text) { bytes, sizeof bytes - 1, text }
 
 /* Shown like this; each text but the last four reads back and shows the same again. */
 static const struct sample samples[] = {

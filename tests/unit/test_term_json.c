@@ -5,14 +5,9 @@
 #include "common/buf.h"
 #include "term/json.h"
 #include "term/term.h"
+#include "term_sample.h"
 #include "unit.h"
 
-struct sample {
-	const char *bytes; /* behind the 131 */
-	size_t len;
-	const char *json;
-};
-#define SAMPLE(bytes, json) { bytes, sizeof bytes - 1, json }
 #define KEY(k) "m\0\0\0\1" k
 
 /* These read back to the very bytes. */
@@ -73,7 +68,7 @@ START_TEST(terms_are_shown_and_read_back)
 	hb_buf_add(&in, samples[_i].bytes, samples[_i].len);
 	ck_assert_msg(hb_term_to_json(in.data, in.len, false, &text, &err) == 0, "sample %d: %s", _i, err.text);
 	hb_buf_add_u8(&text, '\0');
-	ck_assert_str_eq((char *)text.data, samples[_i].json);
+	ck_assert_str_eq((char *)text.data, samples[_i].text);
 	ck_assert_msg(hb_term_from_json((char *)text.data, text.len - 1, &back, &err) == 0, "sample %d: %s", _i, err.text);
 	ck_assert_uint_eq(back.len, samples[_i].len);
 	ck_assert_mem_eq(back.data, samples[_i].bytes, back.len);
@@ -113,7 +108,7 @@ START_TEST(written_text_is_read)
 	struct hb_buf out = HB_BUF_INIT;
 	struct hb_error err;
 
-	ck_assert_msg(hb_term_from_json(written[_i].json, strlen(written[_i].json), &out, &err) == 0, "%d: %s", _i,
+	ck_assert_msg(hb_term_from_json(written[_i].text, strlen(written[_i].text), &out, &err) == 0, "%d: %s", _i,
 	    err.text);
 	ck_assert_uint_eq(out.len, written[_i].len);
 	ck_assert_mem_eq(out.data, written[_i].bytes, out.len);
