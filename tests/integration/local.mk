@@ -15,4 +15,4 @@ TESTS += \
 	%D%/test_python_module.py \
 	%D%/test_worker.py \
 	%D%/test_wsgi.py
-EXTRA_DIST += %D%/README %D%/conftest.py %D%/harness.py %D%/http_cases.py %D%/wire.py
+EXTRA_DIST += %D%/README %D%/conftest.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py
