@@ -32,7 +32,7 @@ def daemon_with(**config):
 
 @pytest.fixture(scope="module")
 def daemon():
-    with daemon_with(limits={"body": "4M", "body_memory": "256K"}) as d:
+    with daemon_with(limits={"body": "4M", "body_memory": "256K"}, timeouts={"header": "60s"}) as d:
         yield d
 
 
