@@ -64,6 +64,7 @@ on_connection(int fd, short what, void *arg)
 	struct hb_worker *w = l->worker;
 	struct hb_address peer;
 
+	hb_worker_wake(w);
 	for (unsigned i = 0; i < w->accept_at_once; i++) {
 		int conn;
 

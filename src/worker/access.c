@@ -110,6 +110,19 @@ add_escaped(struct hb_buf *out, const unsigned char *p, size_t n, bool json)
 	out->len += (size_t)(q - to);
 }
 
+/* For every request: printf takes ten times as long. */
+static void
+add_number(struct hb_buf *out, uint64_t v)
+{
+	char digits[20];
+	size_t n = sizeof digits;
+
+	do
+		digits[--n] = (char)('0' + v % 10);
+	while ((v /= 10) > 0);
+	hb_buf_add(out, digits + n, sizeof digits - n);
+}
+
 static void
 add_field(struct hb_buf *out, const struct hb_access_entry *e, enum hb_http_field_id id, bool json)
 {
@@ -169,7 +182,10 @@ hb_access_format(struct hb_buf *out, enum hb_access_format format, const char *s
 	hb_buf_add_str(out, stamp);
 	hb_buf_add_str(out, "] \"");
 	add_request_line(out, e);
-	hb_buf_printf(out, "\" %u %llu", e->status, (unsigned long long)e->bytes);
+	hb_buf_add(out, "\" ", 2);
+	add_number(out, e->status);
+	hb_buf_add_u8(out, ' ');
+	add_number(out, e->bytes);
 	if (format == HB_ACCESS_COMBINED) {
 		hb_buf_add_str(out, " \"");
 		add_field(out, e, HB_HTTP_F_REFERER, false);

@@ -93,6 +93,8 @@ void hb_conn_readable(int fd, short what, void *arg);
 /* Looks at the bytes at hand; a whole request goes to the queue of the ready. */
 void hb_conn_parse(struct hb_conn *c);
 void hb_conn_watch_input(struct hb_conn *c);
+/* Whether the peer has sent something that has not been read: a request is on its way. */
+bool hb_conn_has_input(const struct hb_conn *c);
 void hb_conn_release_input(struct hb_conn *c);
 
 /* Output (output.c). */

@@ -28,6 +28,14 @@ hb_conn_watch_input(struct hb_conn *c)
 		c->reading = true;
 }
 
+bool
+hb_conn_has_input(const struct hb_conn *c)
+{
+	char byte;
+
+	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
 static void
 ignore_input(struct hb_conn *c)
 {
@@ -306,6 +314,7 @@ hb_conn_readable(int fd, short what, void *arg)
 {
 	struct hb_conn *c = arg;
 
+	hb_worker_wake(c->worker);
 	switch (c->state) {
 	case HB_CONN_IDLE:
 	case HB_CONN_HEAD:

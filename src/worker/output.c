@@ -114,7 +114,7 @@ hb_conn_flush_all(struct hb_worker *w)
 }
 
 static void
-log_access(struct hb_conn *c)
+log_access(struct hb_conn *c, int64_t now)
 {
 	struct hb_worker *w = c->worker;
 	struct hb_access_entry e = {
@@ -123,7 +123,7 @@ log_access(struct hb_conn *c)
 		.data = c->in + c->start,
 		.status = c->response.status,
 		.bytes = c->response.sent,
-		.microseconds = c->began != 0 ? hb_clock_us() - c->began : 0,
+		.microseconds = c->began != 0 ? now - c->began : 0,
 	};
 
 	if (w->access.fd != -1)
@@ -134,11 +134,13 @@ void
 hb_conn_finish(struct hb_conn *c)
 {
 	struct hb_worker *w = c->worker;
+	int64_t now = hb_clock_us();
 
-	log_access(c);
+	w->now = now / 1000;
+	log_access(c, now);
 	hb_conn_set_state(c, HB_CONN_SENDING);
 	hb_conn_enqueue(c, &w->unsent);
-	if (++w->unsent_count >= UNSENT_MOST || hb_clock_us() - w->began > UNSENT_MICROSECONDS)
+	if (++w->unsent_count >= UNSENT_MOST || now - w->began > UNSENT_MICROSECONDS)
 		hb_conn_flush_all(w);
 }
 
@@ -151,6 +153,7 @@ hb_conn_writable(int fd, short what, void *arg)
 
 	size_t enough = c->state == HB_CONN_PAUSED ? HB_CONN_OUT_HIGH / 2 : 0;
 
+	hb_worker_wake(w);
 	if (hb_conn_flush(c) == 0 && hb_conn_pending(c) > enough) {
 		if (hb_conn_pending(c) < before)
 			hb_conn_set_state(c, c->state); /* progress: its time starts anew */
@@ -195,6 +198,10 @@ hb_conn_over(struct hb_conn *c)
 			linger(c);
 		else
 			hb_conn_kill(c);
+		return;
+	}
+	if (w->draining && c->pos == c->len && !hb_conn_has_input(c)) {
+		hb_conn_kill(c);
 		return;
 	}
 	hb_body_clear(&c->body);

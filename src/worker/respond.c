@@ -216,6 +216,7 @@ respond_forked(void *arg)
 	for (size_t i = 0; i < w->listeners_count; i++)
 		hb_fd_close(&w->listeners[i].fd);
 	close(w->start->channel);
+	w->ended = w->orphaned = true; /* a child that returns to the loop ends there */
 }
 
 void

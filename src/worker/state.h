@@ -6,6 +6,7 @@
 #include <event2/event_struct.h>
 #include <sys/queue.h>
 
+#include "common/clock.h"
 #include "config/config.h"
 #include "http/parser.h"
 #include "http/response.h"
@@ -50,7 +51,8 @@ struct hb_worker {
 	struct event tick; /* the next of timers */
 	struct hb_timers timers;
 	int64_t tick_at;   /* when tick comes, 0: not set */
-	int64_t now;       /* of this pass, milliseconds */
+	int64_t now;       /* milliseconds; set when the loop wakes up and around each request */
+	bool asleep;       /* now is from before the wait */
 
 	struct hb_conn_list conns; /* all */
 	size_t conns_count;
@@ -73,6 +75,15 @@ struct hb_worker {
 	bool ended;
 	bool orphaned;     /* the channel ended: no time for goodbyes */
 };
+
+/* Every callback of the loop begins with this. */
+static inline void
+hb_worker_wake(struct hb_worker *w)
+{
+	if (w->asleep)
+		w->now = hb_clock_ms();
+	w->asleep = false;
+}
 
 /* Each worker writes only its own counters: no locked instruction is needed. */
 static inline void

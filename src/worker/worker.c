@@ -34,8 +34,7 @@ begin_drain(struct hb_worker *w)
 	hb_accept_stop(w);
 	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, all);
-		/* What has been accepted and not served yet is still owed an answer. */
-		if (c->state == HB_CONN_IDLE && c->requests > 0 && c->queue == NULL)
+		if (c->state == HB_CONN_IDLE && c->queue == NULL && !hb_conn_has_input(c))
 			hb_conn_kill(c);
 	}
 }
@@ -47,6 +46,7 @@ on_channel(int fd, short what, void *arg)
 	char c;
 	ssize_t n = recv(fd, &c, 1, MSG_DONTWAIT);
 
+	hb_worker_wake(w);
 	if (n == 1 && c == 'D')
 		begin_drain(w);
 	else if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
@@ -92,6 +92,7 @@ on_tick(int fd, short what, void *arg)
 	enum hb_timer_kind kind;
 	struct hb_timer *t;
 
+	hb_worker_wake(w);
 	w->tick_at = 0;
 	while ((t = hb_timers_pop(&w->timers, w->now, &kind)) != NULL)
 		hb_conn_timeout((struct hb_conn *)((uintptr_t)t - offsetof(struct hb_conn, timer)), kind);
@@ -267,12 +268,13 @@ run_ready(struct hb_worker *w)
 {
 	struct hb_conn *c;
 
-	while ((c = TAILQ_FIRST(&w->ready)) != NULL) {
+	while (!w->orphaned && (c = TAILQ_FIRST(&w->ready)) != NULL) {
 		enum hb_py_step step;
 
 		hb_conn_dequeue(c);
 		w->running = c;
 		w->began = hb_clock_us();
+		w->now = w->began / 1000;
 		atomic_store_explicit(&w->counters->active, 1, memory_order_relaxed);
 		step = hb_py_run(w->py, &c->request);
 		atomic_store_explicit(&w->counters->active, 0, memory_order_relaxed);
@@ -333,14 +335,17 @@ pass(struct hb_worker *w)
 
 	set_tick(w);
 	leave(w);
+	w->asleep = true;
 	event_base_loop(w->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0));
-	w->now = hb_clock_ms();
+	hb_worker_wake(w);
 	if (w->orphaned)
 		return;
 	parse_again(w);
 	if (!TAILQ_EMPTY(&w->ready)) {
 		enter(w);
 		run_ready(w);
+		if (w->orphaned)
+			return;
 	}
 	hb_conn_flush_all(w);
 	if (!TAILQ_EMPTY(&w->dead)) {
@@ -424,7 +429,6 @@ hb_worker_main(const struct hb_worker_start *start)
 			w.ended = w.orphaned = true;
 		while (!w.ended)
 			pass(&w);
-		hb_access_flush(&w.access);
 		if (w.orphaned)
 			_exit(EX_OK);
 		enter(&w);
