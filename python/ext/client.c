@@ -91,7 +91,7 @@ hb_client_configure(struct hb_client *c, PyObject *args)
 		return NULL;
 	}
 	make_link(c, strcmp(via, "direct") == 0 ? HB_LINK_DIRECT : HB_LINK_CONTROL, path, role);
-	Py_RETURN_NONE;
+	return Py_NewRef(Py_None);
 }
 
 /* A worker of hornbeamd says in sys where the companion itself listens; others ask the master for a link. */

@@ -50,12 +50,6 @@ put_text(struct hb_buf *b, PyObject *text, const char *what, Py_ssize_t min)
 	return 0;
 }
 
-static int
-put_key(struct hb_buf *b, PyObject *key)
-{
-	return put_text(b, key, "key", 1);
-}
-
 /* Seconds, or None for no end, as milliseconds. */
 static int
 put_ttl(struct hb_buf *b, PyObject *ttl)
@@ -91,7 +85,7 @@ read_ok(struct hb_module *m, struct hb_term_reader *r, PyObject *arg, struct hb_
 
 	if (hb_term_want_atom(r, name, sizeof name, err) == -1)
 		return NULL;
-	Py_RETURN_NONE;
+	return Py_NewRef(Py_None);
 }
 
 static PyObject *
@@ -209,8 +203,8 @@ read_ttl(struct hb_module *m, struct hb_term_reader *r, PyObject *arg, struct hb
 	if (t.type == HB_TERM_INT)
 		return PyFloat_FromDouble((double)t.i / 1000);
 	if (t.type == HB_TERM_ATOM && t.len == 8 && memcmp(t.text, "infinity", 8) == 0)
-		return PyFloat_FromDouble(Py_HUGE_VAL);
-	Py_RETURN_NONE;
+		return PyFloat_FromDouble(HUGE_VAL);
+	return Py_NewRef(Py_None);
 }
 
 /* {value, V} | {lease, Token}: (True, value) or (False, token). */
@@ -235,7 +229,7 @@ read_fetched(struct hb_module *m, struct hb_term_reader *r, PyObject *arg, struc
 
 /* Sends what s holds and reads the reply. */
 static PyObject *
-ask_for(struct hb_module *m, struct hb_scratch *s, enum hb_link_op op, reader *read, PyObject *arg, int64_t timeout)
+ask(struct hb_module *m, struct hb_scratch *s, enum hb_link_op op, reader *read, PyObject *arg, int64_t timeout)
 {
 	struct hb_term_reader r;
 	struct hb_error err;
@@ -249,139 +243,96 @@ ask_for(struct hb_module *m, struct hb_scratch *s, enum hb_link_op op, reader *r
 	return result;
 }
 
-static PyObject *
-ask(struct hb_module *m, struct hb_scratch *s, enum hb_link_op op, reader *read, PyObject *arg)
+/* One argument: k a key, p a prefix, v a stored value, t a ttl, i an integer, x any term. */
+static int
+put_field(struct hb_module *m, struct hb_buf *b, char field, PyObject *arg)
 {
-	return ask_for(m, s, op, read, arg, HB_CLIENT_TIMEOUT);
+	switch (field) {
+	case 'k':
+		return put_text(b, arg, "key", 1);
+	case 'p':
+		return put_text(b, arg, "prefix", 0);
+	case 'v':
+		return hb_convert_to_stored(&m->convert, arg, b);
+	case 't':
+		return put_ttl(b, arg);
+	case 'i':
+		return hb_convert_int_to_term(arg, b);
+	case 'x':
+		return hb_convert_to_term(&m->convert, arg, b);
+	}
+	Py_UNREACHABLE();
 }
 
-/* The request of one key. */
+/* The operation whose request is the term, or the tuple of terms, that fields describe. */
 static PyObject *
-ask_key(PyObject *module, PyObject *key, enum hb_link_op op, reader *read, PyObject *arg)
+run(PyObject *module, PyObject *const *args, const char *fields, enum hb_link_op op, reader *read, PyObject *arg,
+    int64_t timeout)
 {
 	struct hb_module *m = PyModule_GetState(module);
 	struct hb_scratch *s = hb_client_take(&m->client);
 	PyObject *result = NULL;
+	size_t i = 0;
 
 	if (s == NULL)
 		return NULL;
-	if (put_key(&s->request, key) == 0)
-		result = ask(m, s, op, read, arg);
+	if (fields[1] != '\0')
+		hb_term_put_tuple(&s->request, (uint32_t)strlen(fields));
+	while (fields[i] != '\0' && put_field(m, &s->request, fields[i], args[i]) == 0)
+		i++;
+	if (fields[i] == '\0')
+		result = ask(m, s, op, read, arg, timeout);
 	hb_client_give(&m->client, s);
 	return result;
 }
+
+/* The usual operation: all arguments are the request's. */
+static PyObject *
+simple(PyObject *module, PyObject *const *args, Py_ssize_t n, const char *fields, enum hb_link_op op, reader *read)
+{
+	if (want_args(n, (Py_ssize_t)strlen(fields)) == -1)
+		return NULL;
+	return run(module, args, fields, op, read, Py_None, HB_CLIENT_TIMEOUT);
+}
+
+/* NAME(arguments as fields describe) */
+#define SIMPLE(name, fields, op, read) \
+	static PyObject *state_##name(PyObject *module, PyObject *const *args, Py_ssize_t n) \
+	{ \
+		return simple(module, args, n, fields, op, read); \
+	}
+
+SIMPLE(set, "kvt", HB_OP_SET, read_ok)
+SIMPLE(add, "kvt", HB_OP_ADD, read_bool)
+SIMPLE(delete, "k", HB_OP_DELETE, read_bool)
+SIMPLE(incr, "kit", HB_OP_INCR, read_int)
+SIMPLE(keys, "pi", HB_OP_KEYS, read_keys)
+SIMPLE(gets, "k", HB_OP_GETS, read_versioned)
+SIMPLE(cas, "kvi", HB_OP_CAS, read_bool)
+SIMPLE(expire, "kt", HB_OP_EXPIRE, read_bool)
+SIMPLE(ttl, "k", HB_OP_TTL, read_ttl)
+SIMPLE(fetch_put, "kxvt", HB_OP_FETCH_PUT, read_bool)
+SIMPLE(fetch_drop, "kx", HB_OP_FETCH_DROP, read_ok)
 
 /* get(key, default) */
 static PyObject *
 state_get(PyObject *module, PyObject *const *args, Py_ssize_t n)
 {
-	return want_args(n, 2) == -1 ? NULL : ask_key(module, args[0], HB_OP_GET, read_value, args[1]);
+	return want_args(n, 2) == -1 ? NULL : run(module, args, "k", HB_OP_GET, read_value, args[1], HB_CLIENT_TIMEOUT);
 }
 
-/* delete(key) */
+/* fetch(key, ttl): the ttl is only checked, before the computation that a lease asks for */
 static PyObject *
-state_delete(PyObject *module, PyObject *key)
+state_fetch(PyObject *module, PyObject *const *args, Py_ssize_t n)
 {
-	return ask_key(module, key, HB_OP_DELETE, read_bool, NULL);
-}
+	struct hb_buf unused = HB_BUF_INIT;
+	int rc;
 
-/* gets(key) */
-static PyObject *
-state_gets(PyObject *module, PyObject *key)
-{
-	return ask_key(module, key, HB_OP_GETS, read_versioned, NULL);
-}
-
-/* ttl(key) */
-static PyObject *
-state_ttl(PyObject *module, PyObject *key)
-{
-	return ask_key(module, key, HB_OP_TTL, read_ttl, NULL);
-}
-
-/* {Key, V, Ttl} */
-static PyObject *
-store(PyObject *module, PyObject *const *args, Py_ssize_t n, enum hb_link_op op, reader *read)
-{
-	struct hb_module *m = PyModule_GetState(module);
-	struct hb_scratch *s;
-	PyObject *result = NULL;
-
-	if (want_args(n, 3) == -1 || (s = hb_client_take(&m->client)) == NULL)
+	if (want_args(n, 2) == -1)
 		return NULL;
-	hb_term_put_tuple(&s->request, 3);
-	if (put_key(&s->request, args[0]) == 0 && hb_convert_to_stored(&m->convert, args[1], &s->request) == 0 &&
-	    put_ttl(&s->request, args[2]) == 0)
-		result = ask(m, s, op, read, NULL);
-	hb_client_give(&m->client, s);
-	return result;
-}
-
-/* set(key, value, ttl) */
-static PyObject *
-state_set(PyObject *module, PyObject *const *args, Py_ssize_t n)
-{
-	return store(module, args, n, HB_OP_SET, read_ok);
-}
-
-/* add(key, value, ttl) */
-static PyObject *
-state_add(PyObject *module, PyObject *const *args, Py_ssize_t n)
-{
-	return store(module, args, n, HB_OP_ADD, read_bool);
-}
-
-/* incr(key, delta, ttl) */
-static PyObject *
-state_incr(PyObject *module, PyObject *const *args, Py_ssize_t n)
-{
-	struct hb_module *m = PyModule_GetState(module);
-	struct hb_scratch *s;
-	PyObject *result = NULL;
-
-	if (want_args(n, 3) == -1 || (s = hb_client_take(&m->client)) == NULL)
-		return NULL;
-	hb_term_put_tuple(&s->request, 3);
-	if (put_key(&s->request, args[0]) == 0 && hb_convert_int_to_term(args[1], &s->request) == 0 &&
-	    put_ttl(&s->request, args[2]) == 0)
-		result = ask(m, s, HB_OP_INCR, read_int, NULL);
-	hb_client_give(&m->client, s);
-	return result;
-}
-
-/* cas(key, value, version) */
-static PyObject *
-state_cas(PyObject *module, PyObject *const *args, Py_ssize_t n)
-{
-	struct hb_module *m = PyModule_GetState(module);
-	struct hb_scratch *s;
-	PyObject *result = NULL;
-
-	if (want_args(n, 3) == -1 || (s = hb_client_take(&m->client)) == NULL)
-		return NULL;
-	hb_term_put_tuple(&s->request, 3);
-	if (put_key(&s->request, args[0]) == 0 && hb_convert_to_stored(&m->convert, args[1], &s->request) == 0 &&
-	    hb_convert_int_to_term(args[2], &s->request) == 0)
-		result = ask(m, s, HB_OP_CAS, read_bool, NULL);
-	hb_client_give(&m->client, s);
-	return result;
-}
-
-/* expire(key, ttl) */
-static PyObject *
-state_expire(PyObject *module, PyObject *const *args, Py_ssize_t n)
-{
-	struct hb_module *m = PyModule_GetState(module);
-	struct hb_scratch *s;
-	PyObject *result = NULL;
-
-	if (want_args(n, 2) == -1 || (s = hb_client_take(&m->client)) == NULL)
-		return NULL;
-	hb_term_put_tuple(&s->request, 2);
-	if (put_key(&s->request, args[0]) == 0 && put_ttl(&s->request, args[1]) == 0)
-		result = ask(m, s, HB_OP_EXPIRE, read_bool, NULL);
-	hb_client_give(&m->client, s);
-	return result;
+	rc = put_ttl(&unused, args[1]);
+	hb_buf_free(&unused);
+	return rc == -1 ? NULL : run(module, args, "k", HB_OP_FETCH, read_fetched, NULL, FETCH_TIMEOUT);
 }
 
 /* get_multi(keys), keys a list that nobody else has */
@@ -399,12 +350,12 @@ state_get_multi(PyObject *module, PyObject *keys)
 		return NULL;
 	n = PyList_GET_SIZE(keys);
 	hb_term_put_list(&s->request, (uint32_t)n);
-	for (i = 0; i < n && put_key(&s->request, PyList_GET_ITEM(keys, i)) == 0; i++)
+	for (i = 0; i < n && put_field(m, &s->request, 'k', PyList_GET_ITEM(keys, i)) == 0; i++)
 		;
 	if (n > 0)
 		hb_term_put_nil(&s->request);
 	if (i == n)
-		result = ask(m, s, HB_OP_GET_MULTI, read_values, keys);
+		result = ask(m, s, HB_OP_GET_MULTI, read_values, keys, HB_CLIENT_TIMEOUT);
 	hb_client_give(&m->client, s);
 	return result;
 }
@@ -431,86 +382,13 @@ state_set_multi(PyObject *module, PyObject *const *args, Py_ssize_t n)
 		if (!PyArg_ParseTuple(PyList_GET_ITEM(args[0], i), "OO", &key, &value))
 			break;
 		hb_term_put_tuple(&s->request, 2);
-		if (put_key(&s->request, key) == -1 || hb_convert_to_stored(&m->convert, value, &s->request) == -1)
+		if (put_field(m, &s->request, 'k', key) == -1 || put_field(m, &s->request, 'v', value) == -1)
 			break;
 	}
 	if (count > 0)
 		hb_term_put_nil(&s->request);
 	if (i == count && put_ttl(&s->request, args[1]) == 0)
-		result = ask(m, s, HB_OP_SET_MULTI, read_ok, NULL);
-	hb_client_give(&m->client, s);
-	return result;
-}
-
-/* keys(prefix, limit), limit 0: all */
-static PyObject *
-state_keys(PyObject *module, PyObject *const *args, Py_ssize_t n)
-{
-	struct hb_module *m = PyModule_GetState(module);
-	struct hb_scratch *s;
-	PyObject *result = NULL;
-
-	if (want_args(n, 2) == -1 || (s = hb_client_take(&m->client)) == NULL)
-		return NULL;
-	hb_term_put_tuple(&s->request, 2);
-	if (put_text(&s->request, args[0], "prefix", 0) == 0 && hb_convert_int_to_term(args[1], &s->request) == 0)
-		result = ask(m, s, HB_OP_KEYS, read_keys, NULL);
-	hb_client_give(&m->client, s);
-	return result;
-}
-
-/* fetch(key, ttl): the ttl is only checked, before the computation that a lease asks for */
-static PyObject *
-state_fetch(PyObject *module, PyObject *const *args, Py_ssize_t n)
-{
-	struct hb_module *m = PyModule_GetState(module);
-	struct hb_scratch *s;
-	PyObject *result = NULL;
-	size_t len;
-
-	if (want_args(n, 2) == -1 || (s = hb_client_take(&m->client)) == NULL)
-		return NULL;
-	len = s->request.len;
-	if (put_ttl(&s->request, args[1]) == 0) {
-		s->request.len = len;
-		if (put_key(&s->request, args[0]) == 0)
-			result = ask_for(m, s, HB_OP_FETCH, read_fetched, NULL, FETCH_TIMEOUT);
-	}
-	hb_client_give(&m->client, s);
-	return result;
-}
-
-/* fetch_put(key, token, value, ttl) */
-static PyObject *
-state_fetch_put(PyObject *module, PyObject *const *args, Py_ssize_t n)
-{
-	struct hb_module *m = PyModule_GetState(module);
-	struct hb_scratch *s;
-	PyObject *result = NULL;
-
-	if (want_args(n, 4) == -1 || (s = hb_client_take(&m->client)) == NULL)
-		return NULL;
-	hb_term_put_tuple(&s->request, 4);
-	if (put_key(&s->request, args[0]) == 0 && hb_convert_to_term(&m->convert, args[1], &s->request) == 0 &&
-	    hb_convert_to_stored(&m->convert, args[2], &s->request) == 0 && put_ttl(&s->request, args[3]) == 0)
-		result = ask(m, s, HB_OP_FETCH_PUT, read_bool, NULL);
-	hb_client_give(&m->client, s);
-	return result;
-}
-
-/* fetch_drop(key, token) */
-static PyObject *
-state_fetch_drop(PyObject *module, PyObject *const *args, Py_ssize_t n)
-{
-	struct hb_module *m = PyModule_GetState(module);
-	struct hb_scratch *s;
-	PyObject *result = NULL;
-
-	if (want_args(n, 2) == -1 || (s = hb_client_take(&m->client)) == NULL)
-		return NULL;
-	hb_term_put_tuple(&s->request, 2);
-	if (put_key(&s->request, args[0]) == 0 && hb_convert_to_term(&m->convert, args[1], &s->request) == 0)
-		result = ask(m, s, HB_OP_FETCH_DROP, read_ok, NULL);
+		result = ask(m, s, HB_OP_SET_MULTI, read_ok, NULL, HB_CLIENT_TIMEOUT);
 	hb_client_give(&m->client, s);
 	return result;
 }
@@ -521,15 +399,15 @@ PyMethodDef hb_state_methods[] = {
     {"get", FAST(state_get)},
     {"set", FAST(state_set)},
     {"add", FAST(state_add)},
-    {"delete", state_delete, METH_O, NULL},
+    {"delete", FAST(state_delete)},
     {"incr", FAST(state_incr)},
     {"get_multi", state_get_multi, METH_O, NULL},
     {"set_multi", FAST(state_set_multi)},
     {"keys", FAST(state_keys)},
-    {"gets", state_gets, METH_O, NULL},
+    {"gets", FAST(state_gets)},
     {"cas", FAST(state_cas)},
     {"expire", FAST(state_expire)},
-    {"ttl", state_ttl, METH_O, NULL},
+    {"ttl", FAST(state_ttl)},
     {"fetch", FAST(state_fetch)},
     {"fetch_put", FAST(state_fetch_put)},
     {"fetch_drop", FAST(state_fetch_drop)},
