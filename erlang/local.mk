@@ -68,6 +68,9 @@ TESTS += %D%/test/run.sh
 dist_check_SCRIPTS += %D%/test/run.sh %D%/test/lint.sh
 EXTRA_DIST += $(ERL_TESTS:%=%D%/test/%.erl)
 
+erlang-lint: $(ERL_BEAMS) $(ERL_APP)
+	@top_builddir='$(abs_top_builddir)' ERL='$(ERL)' $(SHELL) $(top_srcdir)/%D%/test/lint.sh
+
 clean-erlang-tests:
 	rm -f %D%/test/*.beam
-.PHONY: clean-erlang-tests
+.PHONY: clean-erlang-tests erlang-lint
