@@ -160,6 +160,18 @@ def test_timeouts_end_what_does_not_come():
             assert read_all(body).startswith(b"HTTP/1.1 408 ")
 
 
+def test_time_that_the_worker_slept_through_does_not_count():
+    with daemon(timeouts={"header": "1s"}) as d:
+        d.get("/x")
+        until = time.monotonic() + 1.3
+        eventually(lambda: time.monotonic() > until)
+        with d.connect() as s:
+            until = time.monotonic() + 0.4
+            eventually(lambda: time.monotonic() > until)
+            s.sendall(GET % b"/late")
+            assert answer(s) == (200, b"/late")
+
+
 def test_a_body_that_keeps_coming_is_not_timed_out():
     with daemon(timeouts={"body": "400ms"}) as d, d.connect() as s:
         s.sendall(b"POST /s HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n")
@@ -405,8 +417,9 @@ def application(environ, start_response):
     return [b'%d' % state_incr('n')]
 """}) as d:
         assert d.get("/").text == "1"
-        assert d.get("/child").text == "2\n"
-        assert d.get("/").text == "3"
+        if SLOW == 1: # a Python without the sanitizers cannot load the module that has them
+            assert d.get("/child").text == "2\n"
+            assert d.get("/").text == "3"
 
 
 def test_a_crash_in_native_code_is_logged_with_the_python_stack():
