@@ -2,6 +2,7 @@
 ERL_MODULES = \
 	hornbeam_app \
 	hornbeam_clock \
+	hornbeam_counts \
 	hornbeam_embedded \
 	hornbeam_error \
 	hornbeam_lease \

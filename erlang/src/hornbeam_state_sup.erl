@@ -12,7 +12,8 @@ start_link() ->
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
     {ok, Limits} = application:get_env(hornbeam, state),
-    ok = hornbeam_table:new(Limits),
+    ok = hornbeam_counts:new(Limits),
+    ok = hornbeam_table:new(),
     Children = [
         #{id => sweeper, start => {hornbeam_sweeper, start_link, []}},
         #{id => lease, start => {hornbeam_lease, start_link, []}}

@@ -16,7 +16,7 @@ map() ->
         <<"processes">> => erlang:system_info(process_count),
         <<"atoms">> => erlang:system_info(atom_count),
         <<"schedulers">> => erlang:system_info(schedulers_online),
-        <<"state">> => (names(hornbeam_table:info()))#{<<"leases">> => hornbeam_lease:count()},
+        <<"state">> => (names(hornbeam_counts:info()))#{<<"leases">> => hornbeam_lease:count()},
         <<"links">> => hornbeam_links:list()
     }.
 

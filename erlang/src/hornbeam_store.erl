@@ -16,7 +16,7 @@
 -spec get(key()) -> {ok, value()} | none.
 get(Key) ->
     Row = hornbeam_table:read(check_key(Key)),
-    hornbeam_table:hit(Row),
+    hornbeam_counts:hit(Row),
     case Row of
         none -> none;
         {_, Value, _, _} -> {ok, Value}
@@ -25,7 +25,7 @@ get(Key) ->
 -spec gets(key()) -> {value(), non_neg_integer()} | none.
 gets(Key) ->
     Row = hornbeam_table:read(check_key(Key)),
-    hornbeam_table:hit(Row),
+    hornbeam_counts:hit(Row),
     case Row of
         none -> none;
         {_, Value, {locked, _, Version}, _} -> {Value, Version};
@@ -66,7 +66,7 @@ put(Key, Value, Ttl, Condition) ->
     Own = own(check_value(Value)),
     hornbeam_table:update(own(check_key(Key)), fun(Row) ->
         case Condition(Row) of
-            true -> {true, {put, Own, hornbeam_table:version(), Expires}};
+            true -> {true, {put, Own, hornbeam_counts:version(), Expires}};
             false -> {false, keep}
         end
     end).
@@ -92,9 +92,9 @@ incr(_Key, _Delta, _Ttl) ->
 incr_row(Key, Delta, Ttl) ->
     hornbeam_table:update(Key, fun
         (none) ->
-            {Delta, {put, Delta, hornbeam_table:version(), hornbeam_clock:expires(Ttl)}};
+            {Delta, {put, Delta, hornbeam_counts:version(), hornbeam_clock:expires(Ttl)}};
         ({_, N, _, Expires}) when is_integer(N) ->
-            {N + Delta, {put, N + Delta, hornbeam_table:version(), Expires}};
+            {N + Delta, {put, N + Delta, hornbeam_counts:version(), Expires}};
         ({_, Value, _, _}) ->
             hornbeam_error:throw(type, [
                 "the value of ", hornbeam_error:key(Key), " is ", kind(Value), ", not an integer"
@@ -117,7 +117,7 @@ cas(Key, Value, Version) when is_integer(Version) ->
     Own = own(check_value(Value)),
     hornbeam_table:update(own(check_key(Key)), fun
         ({_, _, V, Expires}) when V =:= Version ->
-            {true, {put, Own, hornbeam_table:version(), Expires}};
+            {true, {put, Own, hornbeam_counts:version(), Expires}};
         (_Row) ->
             {false, keep}
     end);

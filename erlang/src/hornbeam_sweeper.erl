@@ -36,7 +36,7 @@ init([]) ->
 -spec handle_call(make_room, gen_server:from(), #state{}) -> {reply, boolean(), #state{}}.
 handle_call(make_room, _From, State) ->
     Now = hornbeam_clock:ms(),
-    case hornbeam_table:earliest() =< Now of
+    case hornbeam_counts:earliest() =< Now of
         true -> {reply, sweep(Now) > 0, State#state{swept = Now}};
         false -> {reply, false, State}
     end.
@@ -49,7 +49,7 @@ handle_cast(Message, State) ->
 -spec handle_info(term(), #state{}) -> {noreply, #state{}}.
 handle_info(sweep, #state{swept = Swept} = State) ->
     Now = hornbeam_clock:ms(),
-    Due = hornbeam_table:earliest() =< Now orelse Swept + ?ALWAYS =< Now,
+    Due = hornbeam_counts:earliest() =< Now orelse Swept + ?ALWAYS =< Now,
     Due andalso sweep(Now),
     Took = hornbeam_clock:ms() - Now,
     _ = erlang:send_after(max(?INTERVAL, 10 * Took), self(), sweep),
@@ -59,9 +59,9 @@ handle_info(Message, State) ->
     {noreply, State}.
 
 sweep(Now) ->
-    ok = hornbeam_table:reset_earliest(),
+    ok = hornbeam_counts:reset_earliest(),
     {Dropped, Earliest} = sweep(hornbeam_table:expired(start, Now), Now, 0, never),
-    Earliest =:= never orelse hornbeam_table:lower_earliest(Earliest),
+    Earliest =:= never orelse hornbeam_counts:lower_earliest(Earliest),
     Dropped.
 
 sweep('$end_of_table', _Now, Dropped, Earliest) ->

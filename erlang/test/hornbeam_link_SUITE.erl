@@ -259,11 +259,16 @@ fetched(Socket, Id) ->
     {?HB_OP_FETCH, Id, 1, Reply} = hb_client:recv(Socket),
     hb_client:decode(Reply).
 
-%% One link may wait many times: its other requests are served meanwhile.
-a_lease_makes_one_computation(Config) ->
+%% A link that holds the lease of the key.
+holder(Config) ->
     Holder = connect(Config),
     ok = fetch(Holder, 1),
     {lease, Token} = fetched(Holder, 1),
+    {Holder, Token}.
+
+%% One link may wait many times: its other requests are served meanwhile.
+a_lease_makes_one_computation(Config) ->
+    {Holder, Token} = holder(Config),
     Waiters = [connect(Config), connect(Config)],
     _ = [ok = fetch(W, N) || W <- Waiters, N <- [2, 3]],
     _ = [{ok, pong} = hb_client:call(W, ?HB_OP_PING, []) || W <- Waiters],
@@ -275,9 +280,7 @@ a_lease_makes_one_computation(Config) ->
     0 = hornbeam_lease:count().
 
 a_lost_link_gives_its_lease_on(Config) ->
-    Holder = connect(Config),
-    ok = fetch(Holder, 1),
-    {lease, _} = fetched(Holder, 1),
+    {Holder, _} = holder(Config),
     Waiter = connect(Config),
     ok = fetch(Waiter, 2),
     {ok, pong} = hb_client:call(Waiter, ?HB_OP_PING, []),
@@ -288,9 +291,7 @@ a_lost_link_gives_its_lease_on(Config) ->
     0 = hornbeam_lease:count().
 
 a_dropped_lease_goes_to_the_next(Config) ->
-    Holder = connect(Config),
-    ok = fetch(Holder, 1),
-    {lease, Token} = fetched(Holder, 1),
+    {Holder, Token} = holder(Config),
     Next = connect(Config),
     ok = fetch(Next, 2),
     {ok, pong} = hb_client:call(Next, ?HB_OP_PING, []),
@@ -302,18 +303,14 @@ a_dropped_lease_goes_to_the_next(Config) ->
     {ok, {value, 9}} = hb_client:call(Holder, ?HB_OP_FETCH, <<"k">>).
 
 an_old_lease_goes_to_the_next(Config) ->
-    Holder = connect(Config),
-    ok = fetch(Holder, 1),
-    {lease, Token} = fetched(Holder, 1),
+    {Holder, Token} = holder(Config),
     Next = connect(Config),
     ok = fetch(Next, 2),
     {lease, _} = fetched(Next, 2),
     {ok, false} = hb_client:call(Holder, ?HB_OP_FETCH_PUT, {<<"k">>, Token, 5, 0}).
 
 a_waiter_past_its_deadline_gets_no_lease(Config) ->
-    Holder = connect(Config),
-    ok = fetch(Holder, 1),
-    {lease, Token} = fetched(Holder, 1),
+    {Holder, Token} = holder(Config),
     Late = connect(Config),
     Deadline = hornbeam_clock:ms() + 30,
     ok = fetch(Late, 2, Deadline band 16#ffffffff),

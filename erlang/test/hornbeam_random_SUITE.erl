@@ -43,7 +43,7 @@ report(Wrong, Events) ->
 
 %% What the table says that it holds is what it holds.
 counts_right() ->
-    #{keys := Keys, bytes := Bytes, ttls := Ttls} = hornbeam_table:info(),
+    #{keys := Keys, bytes := Bytes, ttls := Ttls} = hornbeam_counts:info(),
     Rows = ets:tab2list(hornbeam_state),
     {Keys, Bytes, Ttls} =:= {
         length(Rows),
@@ -178,7 +178,7 @@ limits_hold_under_concurrency(_Config) ->
     true = lists:all(fun({Keys, Bytes}) -> Keys =< 20 andalso Bytes =< 2000 end, Seen),
     true = counts_right(),
     _ = [hornbeam_store:delete(K) || K <- hornbeam_store:keys(<<>>, 0)],
-    #{keys := 0, bytes := 0} = hornbeam_table:info(),
+    #{keys := 0, bytes := 0} = hornbeam_counts:info(),
     ok = hornbeam_store:set_multi([{<<"k", N>>, 1} || N <- lists:seq(1, 20)], 0).
 
 fill(Socket) ->
@@ -195,5 +195,5 @@ fill(Socket) ->
         {ok, _} -> ok;
         {error, {Class, _}} when Class =:= limit; Class =:= type -> ok
     end,
-    #{keys := Keys, bytes := Bytes} = hornbeam_table:info(),
+    #{keys := Keys, bytes := Bytes} = hornbeam_counts:info(),
     {Keys, Bytes}.

@@ -66,7 +66,7 @@ start(Limits) ->
     ?assertEqual(Max + 1, hornbeam_store:incr(<<"n">>, 1, 0)),
     ?assertEqual(Max + (1 bsl 200), hornbeam_store:incr(<<"n">>, (1 bsl 200) - 1, 0)),
     ?assertEqual(Max, hornbeam_store:incr(<<"n">>, -(1 bsl 200), 0)),
-    ?assertMatch(#{keys := 1, bytes := 9}, hornbeam_table:info()).
+    ?assertMatch(#{keys := 1, bytes := 9}, hornbeam_counts:info()).
 
 'the time to live of a counter applies when it is made'() ->
     1 = hornbeam_store:incr(<<"n">>, 1, 60000),
@@ -121,8 +121,8 @@ start(Limits) ->
     Value = ?V(binary:copy(<<"v">>, 100)),
     ok = hornbeam_store:set_multi([{<<"k", N:32>>, Value} || N <- lists:seq(1, 20000)], 50),
     ok = hornbeam_store:set(<<"stays">>, 1, 60000),
-    hb_node:eventually(fun() -> maps:get(keys, hornbeam_table:info()) =:= 1 end),
-    ?assertMatch(#{bytes := 13, ttls := 1, expired := 20000}, hornbeam_table:info()),
+    hb_node:eventually(fun() -> maps:get(keys, hornbeam_counts:info()) =:= 1 end),
+    ?assertMatch(#{bytes := 13, ttls := 1, expired := 20000}, hornbeam_counts:info()),
     ?assertEqual(1, ets:info(hornbeam_state, size)).
 
 'keys and values are checked'() ->
@@ -196,4 +196,4 @@ expired_room() ->
     Born = hornbeam_clock:ms(),
     hb_node:eventually(fun() -> hornbeam_clock:ms() > Born + 1 end),
     ok = hornbeam_store:set_multi([{<<"c">>, 1}, {<<"d">>, 1}], 0),
-    ?assertMatch(#{keys := 2, ttls := 0}, hornbeam_table:info()).
+    ?assertMatch(#{keys := 2, ttls := 0}, hornbeam_counts:info()).
