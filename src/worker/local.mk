@@ -3,6 +3,7 @@ noinst_LTLIBRARIES += %D%/libworker.la
 %C%_libworker_la_SOURCES = \
 	%D%/accept.c %D%/accept.h \
 	%D%/access.c %D%/access.h \
+	%D%/applications.c %D%/applications.h \
 	%D%/body.c %D%/body.h \
 	%D%/conn.c %D%/conn.h \
 	%D%/input.c \

@@ -17,6 +17,7 @@
 #include "common/log.h"
 #include "common/str.h"
 #include "worker/accept.h"
+#include "worker/applications.h"
 #include "worker/respond.h"
 #include "worker/state.h"
 
@@ -157,112 +158,6 @@ set_limits(struct hb_worker *w)
 	w->timers.waits[HB_TIMER_LINGER] = LINGER_MS;
 }
 
-/* A checkout's module, else the installed one. */
-static char *
-module_dir(void)
-{
-	const char *build = getenv("HORNBEAM_BUILD");
-
-	return build != NULL && *build != '\0' ? hb_xasprintf("%s/pylib", build) : hb_xstrdup(HB_PYLIBDIR);
-}
-
-static int
-set_python(struct hb_worker *w)
-{
-	const struct hb_config *c = w->config;
-	char *dir = module_dir(), *link = hb_xasprintf("%s.link", c->control.socket);
-	struct hb_py_options options = {
-		.path = (const char *const *)c->python.path,
-		.path_count = c->python.path_count,
-		.venv = c->python.venv,
-		.module_dir = dir,
-		.link_path = link,
-		.multiprocess = c->workers > 1,
-		.server = &w->server,
-	};
-	struct hb_error err;
-
-	setenv("HORNBEAM_SOCKET", c->control.socket, 1);
-	for (size_t i = 0; i < c->python.env_count; i++)
-		setenv(c->python.env[i].name, c->python.env[i].value, 1);
-	w->py = hb_py_start(&options, &err);
-	free(dir);
-	free(link);
-	if (w->py != NULL) {
-		w->entered = true;
-		return EX_OK;
-	}
-	hb_err("%s", err.text);
-	return err.kind == HB_ERROR_CONFIG ? EX_CONFIG : EX_SOFTWARE;
-}
-
-static int
-set_applications(struct hb_worker *w)
-{
-	const struct hb_config *c = w->config;
-	struct hb_error err;
-
-	w->apps = hb_xcalloc(c->apps_count + 1, sizeof *w->apps);
-	for (size_t i = 0; i < c->apps_count; i++) {
-		w->apps[i].mount_len = strlen(c->apps[i].mount);
-		w->apps[i].py = hb_py_app_load(w->py, c->apps[i].app, &err);
-		if (w->apps[i].py == NULL) {
-			hb_err("%s", err.text);
-			return EX_SOFTWARE;
-		}
-	}
-	return EX_OK;
-}
-
-/* SERVER_NAME and SERVER_PORT of a listener: what a client could write in a URL. */
-static int
-server_name(int fd, char name[HB_ADDRESS_TEXT], char port[8])
-{
-	struct hb_address a = {.len = sizeof a.u};
-
-	if (getsockname(fd, &a.u.sa, &a.len) == -1)
-		return -1;
-	if (a.u.sa.sa_family == AF_UNIX) {
-		strcpy(name, "localhost");
-		strcpy(port, "80");
-		return 0;
-	}
-	snprintf(port, 8, "%u", (unsigned)hb_address_host(&a, name));
-	if ((strcmp(name, "0.0.0.0") == 0 || strcmp(name, "::") == 0) && gethostname(name, HB_ADDRESS_TEXT) == -1)
-		strcpy(name, "localhost");
-	return 0;
-}
-
-static int
-set_listeners(struct hb_worker *w)
-{
-	const struct hb_config *c = w->config;
-	char name[HB_ADDRESS_TEXT], port[8];
-	struct hb_error err;
-
-	w->listeners_count = w->start->listeners_count;
-	w->listeners = hb_xcalloc(w->listeners_count + 1, sizeof *w->listeners);
-	for (size_t i = 0; i < w->listeners_count; i++) {
-		struct hb_worker_listener *l = &w->listeners[i];
-
-		l->worker = w;
-		l->fd = w->start->listeners[i];
-		if (server_name(l->fd, name, port) == -1 || hb_fd_nonblock(l->fd) == -1) {
-			hb_err("worker: listener %zu: %s", i, strerror(errno));
-			return EX_OSERR;
-		}
-		l->places = hb_xcalloc(c->apps_count + 1, sizeof *l->places);
-		for (size_t k = 0; k < c->apps_count; k++) {
-			l->places[k] = hb_py_place_new(w->py, name, port, c->apps[k].mount, &err);
-			if (l->places[k] == NULL) {
-				hb_err("%s", err.text);
-				return EX_OSERR;
-			}
-		}
-	}
-	return EX_OK;
-}
-
 static void
 run_ready(struct hb_worker *w)
 {
@@ -378,13 +273,7 @@ set_up(struct hb_worker *w)
 		return EX_CANTCREAT;
 	}
 	status = set_loop(w);
-	if (status == EX_OK)
-		status = set_python(w);
-	if (status == EX_OK)
-		status = set_applications(w);
-	if (status == EX_OK)
-		status = set_listeners(w);
-	return status;
+	return status == EX_OK ? hb_applications_start(w) : status;
 }
 
 static void
@@ -393,17 +282,7 @@ tear_down(struct hb_worker *w)
 	void *p;
 
 	hb_access_close(&w->access);
-	for (size_t i = 0; i < w->listeners_count; i++) {
-		for (size_t k = 0; w->listeners[i].places != NULL && k < w->config->apps_count; k++)
-			hb_py_place_free(w->py, w->listeners[i].places[k]);
-		free(w->listeners[i].places);
-	}
-	for (size_t i = 0; w->apps != NULL && i < w->config->apps_count; i++)
-		hb_py_app_free(w->py, w->apps[i].py);
-	free(w->listeners);
-	free(w->apps);
-	if (w->py != NULL)
-		hb_py_stop(w->py);
+	hb_applications_stop(w);
 	while ((p = w->spare_buffers) != NULL) {
 		memcpy(&w->spare_buffers, p, sizeof w->spare_buffers);
 		free(p);
