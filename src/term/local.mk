@@ -8,6 +8,8 @@ noinst_LTLIBRARIES += %D%/libterm.la
 	%D%/erl_write.c \
 	%D%/number.c %D%/number.h \
 	%D%/keys.c %D%/keys.h \
+	%D%/leaf.c \
+	%D%/reader.h \
 	%D%/tags.h \
 	%D%/term.h \
 	%D%/want.c
