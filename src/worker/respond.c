@@ -205,12 +205,27 @@ respond_fail(struct hb_py_request *r)
 	hb_conn_finish(c);
 }
 
+/*
+ * The loop's handlers write into a socket that parent and child share: a
+ * signal to the child would reach the parent.  Those of the application stay.
+ */
+static void
+restore_signals(const struct hb_worker *w)
+{
+	struct sigaction now, plain = {.sa_handler = SIG_DFL};
+
+	for (size_t i = 0; i < HB_WORKER_SIGNALS; i++)
+		if (sigaction(hb_worker_signals[i], NULL, &now) == 0 && now.sa_handler == w->handlers[i].sa_handler)
+			sigaction(hb_worker_signals[i], &plain, NULL);
+}
+
 static void
 respond_forked(void *arg)
 {
 	struct hb_worker *w = arg;
 	struct hb_conn *c;
 
+	restore_signals(w);
 	TAILQ_FOREACH(c, &w->conns, all)
 		hb_fd_close(&c->fd);
 	for (size_t i = 0; i < w->listeners_count; i++)

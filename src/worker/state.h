@@ -4,6 +4,7 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <signal.h>
 #include <sys/queue.h>
 
 #include "common/clock.h"
@@ -16,6 +17,10 @@
 #include "worker/rate.h"
 #include "worker/timers.h"
 #include "worker/worker.h"
+
+/* The signals that the worker handles. */
+enum { HB_WORKER_SIGNALS = 3 };
+extern const int hb_worker_signals[HB_WORKER_SIGNALS];
 
 struct hb_worker_listener {
 	struct hb_worker *worker;
@@ -48,6 +53,7 @@ struct hb_worker {
 	struct event channel;
 	struct event terminate;
 	struct event reopen;
+	struct sigaction handlers[HB_WORKER_SIGNALS]; /* as set, for the children of a fork */
 	struct event tick; /* the next of timers */
 	struct hb_timers timers;
 	int64_t tick_at;   /* when tick comes, 0: not set */

@@ -99,6 +99,8 @@ on_tick(int fd, short what, void *arg)
 		hb_conn_timeout((struct hb_conn *)((uintptr_t)t - offsetof(struct hb_conn, timer)), kind);
 }
 
+const int hb_worker_signals[HB_WORKER_SIGNALS] = {SIGTERM, SIGUSR1, SIGINT};
+
 static void
 on_interrupt(int sig)
 {
@@ -116,6 +118,8 @@ set_signals(struct hb_worker *w)
 	evsignal_assign(&w->reopen, w->base, SIGUSR1, on_reopen, w);
 	event_add(&w->terminate, NULL);
 	event_add(&w->reopen, NULL);
+	for (size_t i = 0; i < HB_WORKER_SIGNALS; i++)
+		sigaction(hb_worker_signals[i], NULL, &w->handlers[i]);
 }
 
 static int

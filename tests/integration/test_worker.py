@@ -8,7 +8,7 @@ import subprocess
 import time
 
 import pytest
-from harness import BUILD, PYTHON, SLOW, Daemon, eventually, read_all
+from harness import BUILD, PYTHON, SLOW, Daemon, children, eventually, read_all
 
 APP = """
 import os, time
@@ -441,16 +441,15 @@ def application(environ, start_response):
         assert eventually(lambda: d.get("/").text == "ok")
 
 
-def test_a_forked_child_does_not_hold_the_connections(tmp_path):
+def test_a_forked_child_holds_no_connection_and_its_signals_are_its_own():
     with Daemon(app="app:application", files={"app.py": """
 import os, signal
 pids = []
 def application(environ, start_response):
     start_response('200 OK', [('Connection', 'close')])
     if environ['PATH_INFO'] == '/end':
-        os.kill(pids[0], signal.SIGKILL)
-        os.waitpid(pids[0], 0)
-        return [b'']
+        os.kill(pids[0], signal.SIGTERM)
+        return [b'%d' % os.waitstatus_to_exitcode(os.waitpid(pids[0], 0)[1])]
     pid = os.fork()
     if pid == 0:
         while True:
@@ -459,7 +458,13 @@ def application(environ, start_response):
     return [b'forked']
 """}) as d:
         assert d.raw(GET % b"/fork").endswith(b"forked")
-        d.get("/end")
+        pids = d.worker_pids()
+        assert d.get("/end").text == str(-signal.SIGTERM)
+        for _ in range(20):
+            assert d.get("/fork").text == "forked"
+        assert d.worker_pids() == pids and "draining" not in d.log()
+        for pid in children(pids[0]):
+            os.kill(pid, signal.SIGTERM)
 
 
 def test_a_small_worker_is_small(server):
