@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <time.h>
 
 #include "common/clock.h"
@@ -222,7 +221,6 @@ lose(struct hb_link *link, struct hb_conn *conn, const struct hb_error *why)
 static int
 dial(struct hb_link *link, int64_t deadline, struct hb_error *err)
 {
-	static const struct timeval slice = {0, SLICE * 1000};
 	char located[HB_LINK_PATH];
 	int fd = 0;
 
@@ -234,8 +232,6 @@ dial(struct hb_link *link, int64_t deadline, struct hb_error *err)
 		fd = hb_dial(&link->dial, link->via, link->path != NULL ? link->path : located, link->role, link->name,
 		    deadline != 0 ? deadline : hb_clock_ms() + DIAL_TIME, err);
 	pthread_mutex_lock(&link->lock);
-	if (fd != -1 && setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &slice, sizeof slice) == -1)
-		fd = hb_error_errno(err, HB_ERROR_SYSTEM, "setsockopt");
 	if (fd != -1 && (link->conn = hb_conn_new(fd)) == NULL)
 		fd = hb_error_set(err, HB_ERROR_MEMORY, "out of memory");
 	if (fd != -1)
@@ -284,24 +280,22 @@ enum waited { WAITED_DATA, WAITED_ROOM, WAITED_NOTHING, WAITED_SIGNAL, WAITED_GO
 /*
  * Waits, without the lock, for the socket to take more of a frame (write) or
  * to give something (read: what came stands at conn->in + conn->have, *got
- * bytes of it).  In the usual case this is one recv, which returns after a
- * slice by SO_RCVTIMEO.
+ * bytes of it).  Always poll before recv: a thread that sleeps in recv on a
+ * Unix socket is also woken when the peer has read what it sent, for nothing,
+ * which costs both sides more than the call saves.
  */
 static enum waited
 wait_for_socket(struct hb_conn *conn, bool read, bool write, int64_t left, size_t *got)
 {
 	struct pollfd pfd = {conn->fd, (short)((read ? POLLIN : 0) | (write ? POLLOUT : 0)), 0};
+	int n_ready = poll(&pfd, 1, (int)left);
 	ssize_t n;
 
-	if (write || left < SLICE) {
-		int n_ready = poll(&pfd, 1, (int)left);
-
-		if (n_ready <= 0)
-			return n_ready == -1 && errno == EINTR ? WAITED_SIGNAL : WAITED_NOTHING;
-		if (!read || !(pfd.revents & ~POLLOUT))
-			return WAITED_ROOM;
-	}
-	n = recv(conn->fd, conn->in + conn->have, sizeof conn->in - conn->have, write ? MSG_DONTWAIT : 0);
+	if (n_ready <= 0)
+		return n_ready == -1 && errno == EINTR ? WAITED_SIGNAL : WAITED_NOTHING;
+	if (!read || !(pfd.revents & ~POLLOUT))
+		return WAITED_ROOM;
+	n = recv(conn->fd, conn->in + conn->have, sizeof conn->in - conn->have, MSG_DONTWAIT);
 	if (n > 0) {
 		*got = (size_t)n;
 		return WAITED_DATA;
