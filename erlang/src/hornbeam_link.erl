@@ -12,7 +12,9 @@
 -include("hornbeam_link.hrl").
 -include_lib("kernel/include/logger.hrl").
 
-%% Messages from the socket before it must be asked again.
+%% Messages from the socket before it stops.  It is asked for more when half of
+%% them have come: a socket that stops is taken out of the schedulers' poll set,
+%% and the next requests take the longer way over the poll thread.
 -define(ACTIVE, 100).
 %% Replies are written when there are so many bytes of them, or nothing else to do.
 -define(BATCH, 262144).
@@ -28,6 +30,8 @@
     %% The start of a frame: chunks, last first, and how many bytes it lacks at least.
     input = [] :: [binary()],
     missing = 0 :: integer(),
+    %% Messages since the socket was last asked.
+    taken = 0 :: non_neg_integer(),
     out = [] :: iodata(),
     out_size = 0 :: non_neg_integer(),
     %% Replies in parts, served in turn.
@@ -61,7 +65,7 @@ init(Socket) ->
         go -> ok
     end,
     try
-        arm(Socket),
+        ask(Socket, ?ACTIVE),
         loop(#link{socket = Socket, ops = counters:new(1, [])})
     catch
         throw:closed -> ok;
@@ -90,8 +94,11 @@ batch(Link) ->
         loop(flush(Link))
     end.
 
-message({tcp, Socket, Bytes}, #link{socket = Socket} = Link) ->
-    input(Bytes, Link);
+message({tcp, Socket, Bytes}, #link{socket = Socket, taken = Taken} = Link) when Taken < ?ACTIVE div 2 ->
+    input(Bytes, Link#link{taken = Taken + 1});
+message({tcp, Socket, Bytes}, #link{socket = Socket, taken = Taken} = Link) ->
+    ask(Socket, Taken),
+    input(Bytes, Link#link{taken = 1});
 message({hornbeam_lease, Id, Answer}, #link{pending = Pending} = Link) ->
     case maps:take(Id, Pending) of
         {Op, Others} -> reply(Op, Id, lease_answer(Answer), Link#link{pending = Others});
@@ -100,8 +107,8 @@ message({hornbeam_lease, Id, Answer}, #link{pending = Pending} = Link) ->
 message({job, Op, Id, Outcome}, #link{jobs = Jobs} = Link) ->
     reply(Op, Id, Outcome, Link#link{jobs = Jobs - 1});
 message({tcp_passive, Socket}, #link{socket = Socket} = Link) ->
-    arm(Socket),
-    Link;
+    ask(Socket, ?ACTIVE),
+    Link#link{taken = 0};
 message({tcp_closed, Socket}, #link{socket = Socket}) ->
     throw(closed);
 message({tcp_error, Socket, _Reason}, #link{socket = Socket}) ->
@@ -120,8 +127,9 @@ message(Message, Link) ->
 lease_answer({refused, _, _} = Refused) -> Refused;
 lease_answer(Answer) -> {reply, hornbeam_link_codec:answer(Answer)}.
 
-arm(Socket) ->
-    case inet:setopts(Socket, [{active, ?ACTIVE}]) of
+%% So many messages more.
+ask(Socket, Count) ->
+    case inet:setopts(Socket, [{active, Count}]) of
         ok -> ok;
         {error, _} -> throw(closed)
     end.
