@@ -14,6 +14,8 @@
 -define(BUFFER, 65536).
 %% A client that leaves replies unread for so long is cut.
 -define(UNREAD_MS, 10000).
+-define(CLOSE_TRIES, 50).
+-define(CLOSE_WAIT_MS, 10).
 
 -spec start_link() -> {ok, pid()} | {error, term()}.
 start_link() ->
@@ -50,13 +52,21 @@ listen(Path) ->
 unread_ms() ->
     application:get_env(hornbeam, unread_ms, ?UNREAD_MS).
 
-%% Takes a stale socket away; anything else that stands there is an error.
+%% Takes a stale socket away; anything else that stands there is an error.  The
+%% socket of a listener that just ended here may take a moment to close.
 clear(Path) ->
+    clear(Path, ?CLOSE_TRIES).
+
+clear(Path, Tries) ->
     case file:read_link_info(Path) of
         {error, enoent} ->
             ok;
         {ok, #file_info{type = other}} ->
             case gen_tcp:connect({local, Path}, 0, [], 1000) of
+                {ok, Socket} when Tries > 0 ->
+                    gen_tcp:close(Socket),
+                    receive after ?CLOSE_WAIT_MS -> ok end,
+                    clear(Path, Tries - 1);
                 {ok, Socket} ->
                     gen_tcp:close(Socket),
                     throw({listen, ["another process listens on ", Path]});

@@ -11,6 +11,7 @@ all() ->
     [
         the_socket_is_for_its_own_user_only,
         a_stale_socket_is_replaced,
+        a_listener_that_dies_is_restarted_and_links_go_on,
         a_socket_in_use_or_a_file_is_an_error,
         hello_names_both_releases_on_mismatch,
         hello_comes_first,
@@ -60,6 +61,29 @@ a_stale_socket_is_replaced(Config) ->
     {ok, _} = file:read_link_info(path(Config)),
     Path = hb_node:start(#{}),
     hb_client:close(hb_client:connect(Path)).
+
+a_listener_that_dies_is_restarted_and_links_go_on(Config) ->
+    Link = connect(Config),
+    lists:foreach(
+        fun(_) ->
+            Old = whereis(hornbeam_link_listener),
+            exit(Old, kill),
+            hb_node:eventually(fun() -> not lists:member(whereis(hornbeam_link_listener), [undefined, Old]) end),
+            hb_node:eventually(fun() -> connects(path(Config)) end)
+        end,
+        lists:seq(1, 4)
+    ),
+    {ok, pong} = hb_client:call(Link, ?HB_OP_PING, []),
+    hb_client:close(Link).
+
+connects(Path) ->
+    case gen_tcp:connect({local, Path}, 0, [binary, {packet, 4}, {active, false}]) of
+        {ok, Socket} ->
+            {ok, {hello, _, _}} = hb_client:hello(Socket),
+            gen_tcp:close(Socket) =:= ok;
+        {error, _} ->
+            false
+    end.
 
 a_socket_in_use_or_a_file_is_an_error(Config) ->
     Path = path(Config),
