@@ -13,7 +13,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 
-enum { ACCESS_MAX = 1 << 18 };
+enum { ACCESS_MAX = 1 << 18, TELL_SECONDS = 10 };
 
 static int
 open_file(struct hb_access *a, struct hb_error *err)
@@ -39,10 +39,39 @@ hb_access_open(struct hb_access *a, const char *where, enum hb_access_format for
 	return open_file(a, err);
 }
 
+static uint64_t
+count_lines(const unsigned char *p, size_t n)
+{
+	const unsigned char *end = p + n;
+	uint64_t lines = 0;
+
+	for (; p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
+		lines++;
+	return lines;
+}
+
+/* A reader that is gone for good is not complained about for every line. */
+static void
+tell_loss(struct hb_access *a, bool now_or_never)
+{
+	time_t now;
+
+	if (a->dropped == a->reported)
+		return;
+	now = time(NULL);
+	if (!now_or_never && a->told != 0 && now < a->told + TELL_SECONDS && now >= a->told)
+		return;
+	hb_warn("access log: %llu lines were dropped", (unsigned long long)(a->dropped - a->reported));
+	a->reported = a->dropped;
+	a->told = now;
+}
+
 void
 hb_access_close(struct hb_access *a)
 {
 	hb_access_flush(a);
+	a->dropped += count_lines(a->buf.data, a->buf.len);
+	tell_loss(a, true);
 	hb_fd_close(&a->fd);
 	hb_buf_free(&a->buf);
 }
@@ -247,16 +276,16 @@ hb_access_flush(struct hb_access *a)
 		put = write(a->fd, a->buf.data + done, n);
 		if (put == -1 && errno == EINTR)
 			continue;
+		if (put == -1 && errno == EAGAIN)
+			break;
 		if (put <= 0) { /* a full disk, a closed pipe: these lines are lost */
-			a->dropped++;
+			a->dropped += count_lines(a->buf.data + done, a->buf.len - done);
 			done = a->buf.len;
 			break;
 		}
 		done += (size_t)put;
 	}
 	hb_buf_drop(&a->buf, done);
-	if (a->dropped != a->reported && a->buf.len == 0) {
-		hb_warn("access log: %llu lines were dropped", (unsigned long long)(a->dropped - a->reported));
-		a->reported = a->dropped;
-	}
+	if (a->buf.len == 0)
+		tell_loss(a, false);
 }

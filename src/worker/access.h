@@ -20,6 +20,7 @@ struct hb_access {
 	struct hb_buf buf;
 	uint64_t dropped;
 	uint64_t reported;
+	time_t told; /* when a loss was logged last */
 	time_t second; /* of stamp */
 	char stamp[40];
 };

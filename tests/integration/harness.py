@@ -126,9 +126,11 @@ class Daemon:
     config: further keys of hornbeam.yaml, as a dict (merged over the defaults here).
     args, env: further arguments and environment variables.
     wrap: a command put in front (for instance ["setpriv", ...]).
+    stdout, stderr: descriptors instead of the files that output() and log() read.
     """
 
-    def __init__(self, app=None, *, files=None, apps=None, config=None, args=(), env=None, wrap=()):
+    def __init__(self, app=None, *, files=None, apps=None, config=None, args=(), env=None, wrap=(), stdout=None,
+                 stderr=None):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hb-"))
         self.dir.chmod(0o755)
         self.port = free_port()
@@ -137,6 +139,7 @@ class Daemon:
         self.args = list(args)
         self.env = env or {}
         self.wrap = list(wrap)
+        self.streams = {"stdout": stdout, "stderr": stderr}
         self.proc = None
         self.seen = set()
         code = self.dir / "app"
@@ -173,9 +176,10 @@ class Daemon:
         self.notify.setblocking(False)
         env = environment(NOTIFY_SOCKET=str(self.dir / "notify"), **self.env)
         with open(self.stderr, "ab") as err, open(self.dir / "stdout", "ab") as out:
+            given = {name: fd for name, fd in self.streams.items() if fd is not None}
             self.proc = subprocess.Popen(
                 [*self.wrap, str(BUILD / "hornbeamd"), "-c", str(self.file), *self.args],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=env, cwd=self.dir)
+                stdin=subprocess.DEVNULL, env=env, cwd=self.dir, **{"stdout": out, "stderr": err, **given})
         return self
 
     def start(self, seconds=30):
