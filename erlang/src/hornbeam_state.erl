@@ -1,7 +1,7 @@
 %% The shared state for Erlang code: the keys that Python applications use,
 %% with ordinary terms as values.
 %%
-%% A key is a binary of 1 to 1024 bytes.  A time to live is a number of
+%% A key is a binary of 1 to 1024 bytes in UTF-8.  A time to live is a number of
 %% seconds above 0.  An atom that this node does not know makes reading a
 %% value an error, as values are decoded with `safe`.  What cannot be done
 %% raises error({Class, Text}), Class one of type, value and limit.

@@ -64,7 +64,7 @@ replace(Key, Value, Ttl) ->
 put(Key, Value, Ttl, Condition) ->
     Expires = hornbeam_clock:expires(check_ttl(Ttl)),
     Own = own(check_value(Value)),
-    hornbeam_table:update(own(check_key(Key)), fun(Row) ->
+    hornbeam_table:update(new_key(Key), fun(Row) ->
         case Condition(Row) of
             true -> {true, {put, Own, hornbeam_counts:version(), Expires}};
             false -> {false, keep}
@@ -83,7 +83,7 @@ delete(Key) ->
 incr(Key, Delta, Ttl) when is_integer(Delta) ->
     check_ttl(Ttl),
     case hornbeam_table:count(check_key(Key), Delta) of
-        none -> incr_row(own(Key), Delta, Ttl);
+        none -> incr_row(new_key(Key), Delta, Ttl);
         N -> N
     end;
 incr(_Key, _Delta, _Ttl) ->
@@ -105,7 +105,7 @@ incr_row(Key, Delta, Ttl) ->
 set_multi(Pairs, Ttl) ->
     Expires = hornbeam_clock:expires(check_ttl(Ttl)),
     hornbeam_table:replace_all([
-        {own(check_key(Key)), own(check_value(Value)), Expires}
+        {new_key(Key), own(check_value(Value)), Expires}
      || {Key, Value} <- Pairs
     ]).
 
@@ -115,7 +115,7 @@ cas(Key, Value, 0) ->
     add(Key, Value, 0);
 cas(Key, Value, Version) when is_integer(Version) ->
     Own = own(check_value(Value)),
-    hornbeam_table:update(own(check_key(Key)), fun
+    hornbeam_table:update(new_key(Key), fun
         ({_, _, V, Expires}) when V =:= Version ->
             {true, {put, Own, hornbeam_counts:version(), Expires}};
         (_Row) ->
@@ -179,6 +179,14 @@ check_key(Key) when is_binary(Key) ->
     ]);
 check_key(_Key) ->
     hornbeam_error:throw(type, "a key is a binary").
+
+%% A key as it is stored: text, so that every client can name it.
+new_key(Key) ->
+    Own = own(check_key(Key)),
+    case unicode:bin_is_7bit(Own) orelse unicode:characters_to_binary(Own) =:= Own of
+        true -> Own;
+        false -> hornbeam_error:throw(value, "a key must be UTF-8 text")
+    end.
 
 check_ttl(Ttl) when is_integer(Ttl), Ttl >= 0, Ttl < 16#1000000000000 -> Ttl;
 check_ttl(_Ttl) -> hornbeam_error:throw(value, "a time to live is a number of milliseconds, 0 for none").

@@ -185,7 +185,7 @@ ids(Socket, Seen) ->
 
 a_listing_of_many_keys_is_whole(Config) ->
     Socket = connect(Config),
-    Keys = [<<"key:", N:64>> || N <- lists:seq(1, 200000)],
+    Keys = [<<"key:", (integer_to_binary(N))/binary>> || N <- lists:seq(100001, 300000)],
     {ok, ok} = hb_client:call(Socket, ?HB_OP_SET_MULTI, {[{K, 1} || K <- Keys], 0}),
     {ok, Keys} = hb_client:call(Socket, ?HB_OP_KEYS, {<<"key:">>, 0}),
     {ok, Some} = hb_client:call(Socket, ?HB_OP_KEYS, {<<>>, 1500}),

@@ -119,7 +119,7 @@ start(Limits) ->
 
 'the sweeper gives memory back'() ->
     Value = ?V(binary:copy(<<"v">>, 100)),
-    ok = hornbeam_store:set_multi([{<<"k", N:32>>, Value} || N <- lists:seq(1, 20000)], 50),
+    ok = hornbeam_store:set_multi([{integer_to_binary(N), Value} || N <- lists:seq(1, 20000)], 50),
     ok = hornbeam_store:set(<<"stays">>, 1, 60000),
     hb_node:eventually(fun() -> maps:get(keys, hornbeam_counts:info()) =:= 1 end),
     ?assertMatch(#{bytes := 13, ttls := 1, expired := 20000}, hornbeam_counts:info()),
@@ -127,7 +127,12 @@ start(Limits) ->
 
 'keys and values are checked'() ->
     Long = binary:copy(<<"k">>, 1025),
-    [?assertThrow({refused, value, _}, hornbeam_store:set(K, 1, 0)) || K <- [<<>>, Long]],
+    [?assertThrow({refused, value, _}, hornbeam_store:set(K, 1, 0)) || K <- [<<>>, Long, <<255>>, <<"k", 195>>]],
+    ?assertThrow({refused, value, _}, hornbeam_store:incr(<<255>>, 1, 0)),
+    ?assertThrow({refused, value, _}, hornbeam_store:set_multi([{<<"k">>, 1}, {<<255>>, 1}], 0)),
+    ?assertThrow({refused, value, _}, hornbeam_store:cas(<<255>>, 1, 0)),
+    ok = hornbeam_store:set(<<"\x{10348}"/utf8>>, 1, 0),
+    ?assert(hornbeam_store:delete(<<"\x{10348}"/utf8>>)),
     [?assertThrow({refused, type, _}, hornbeam_store:get(K)) || K <- [key, "key", 1]],
     ?assertThrow({refused, value, _}, hornbeam_store:set(<<"k">>, 1, -1)),
     ?assertThrow({refused, protocol, _}, hornbeam_store:set(<<"k">>, <<"text">>, 0)),

@@ -7,6 +7,9 @@ TESTS += \
 	%D%/test_cli_run.py \
 	%D%/test_config.py \
 	%D%/test_example.py \
+	%D%/test_faults_link.py \
+	%D%/test_faults_logs.py \
+	%D%/test_faults_values.py \
 	%D%/test_http_conformance.py \
 	%D%/test_http_connections.py \
 	%D%/test_master_control.py \
@@ -15,4 +18,4 @@ TESTS += \
 	%D%/test_python_module.py \
 	%D%/test_worker.py \
 	%D%/test_wsgi.py
-EXTRA_DIST += %D%/README %D%/conftest.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py
+EXTRA_DIST += %D%/README %D%/conftest.py %D%/evaluator.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py

@@ -9,12 +9,33 @@ import struct
 
 REPLY, MORE, ERROR = 1, 2, 4
 PING, LINK, STATUS, WORKERS, MASTER_PING = 2, 128, 129, 130, 131
+COMPANION_STATUS, GET, SET, INCR, SET_MULTI, KEYS, CAS, FETCH = 3, 16, 17, 21, 23, 24, 26, 30
 NIL = b"\x83j"
 
 
 def frame(op, payload=NIL, ident=1, version=1, flags=0, deadline=0):
     """One frame."""
     return struct.pack(">IBBBBII", 12 + len(payload), version, op, flags, 0, ident, deadline) + payload
+
+
+def binary(data):
+    return b"m" + struct.pack(">I", len(data)) + data
+
+
+def term(body):
+    """A payload of one term."""
+    return b"\x83" + body
+
+
+def tuple_of(*items):
+    return b"h" + bytes([len(items)]) + b"".join(items)
+
+
+def atom(name):
+    return b"w" + bytes([len(name)]) + name
+
+
+ZERO = b"a\0"
 
 
 def decode(data):
@@ -115,3 +136,16 @@ class Peer:
             return self.sock.recv(1) == b""
         except ConnectionResetError:
             return True
+
+
+def link(d, **more):
+    """A link of one's own, through the descriptor that the control socket hands out."""
+    with Peer(d.socket) as p:
+        assert p.call(LINK) == []
+        return Peer(sock=socket.socket(fileno=p.fds[0]), **more)
+
+
+def companion_status(d):
+    """What the companion of a daemon says about itself."""
+    with link(d) as peer:
+        return peer.call(COMPANION_STATUS)
