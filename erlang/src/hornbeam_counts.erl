@@ -73,12 +73,15 @@ take(Atomics, Index, Amount, 0) ->
     atomics:add(Atomics, Index, Amount),
     true;
 take(Atomics, Index, Amount, Max) ->
-    case atomics:add_get(Atomics, Index, Amount) =< Max of
-        true ->
-            true;
-        false ->
-            atomics:sub(Atomics, Index, Amount),
-            false
+    take(Atomics, Index, Amount, Max, atomics:get(Atomics, Index)).
+
+%% Never above the limit, not even for a moment: another writer would be refused for nothing.
+take(_Atomics, _Index, Amount, Max, Now) when Now + Amount > Max ->
+    false;
+take(Atomics, Index, Amount, Max, Now) ->
+    case atomics:compare_exchange(Atomics, Index, Now, Now + Amount) of
+        ok -> true;
+        Other -> take(Atomics, Index, Amount, Max, Other)
     end.
 
 %% Keys that have expired do not count: they go first.
