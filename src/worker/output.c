@@ -246,6 +246,8 @@ hb_conn_answer(struct hb_conn *c, unsigned status, const char *text, bool close)
 	c->keep = hb_response_commit(&c->response, &context, &c->out);
 	hb_count(&w->counters->requests, 1);
 	c->refused = close;
+	if (close)
+		hb_body_clear(&c->body); /* nobody wants it: its room must not wait for the peer to go */
 	if (!c->response.bodyless) {
 		hb_buf_add(&c->out, body, (size_t)n);
 		c->response.sent = (uint64_t)n;
