@@ -152,7 +152,8 @@ bind_unix(struct hb_listener *l, const struct hb_address *a, const struct hb_lis
 	l->dev = st.st_dev;
 	l->ino = st.st_ino;
 	/* Listening comes first: without the lock, a socket that refuses would pass for stale. */
-	if (listen(l->fd, BACKLOG) == -1 || lchown(path, file->uid, file->gid) == -1 || chmod(path, file->mode) == -1) {
+	if (listen(l->fd, BACKLOG) == -1 || lchown(path, file->uid, file->gid) == -1 ||
+	    fchmodat(AT_FDCWD, path, file->mode, AT_SYMLINK_NOFOLLOW) == -1) {
 		int cause = errno;
 
 		unlink(path);
