@@ -251,11 +251,11 @@ on_exit_of(struct hb_companion *c, int status)
 	pid_t pid = c->pid;
 
 	hb_exit_text(status, how);
+	c->pid = 0; /* another process may have it by now */
 	/* Its last words may still be unread, and say why. */
 	if (c->channel != -1 && c->state == HB_COMPANION_STARTING)
 		on_channel(c->channel, EV_READ, c);
 	close_channel(c);
-	c->pid = 0;
 	if (c->state == HB_COMPANION_STOPPING) {
 		hb_info("companion: process %d ended: %s", (int)pid, how);
 		set_state(c, HB_COMPANION_GONE);

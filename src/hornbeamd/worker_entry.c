@@ -46,6 +46,10 @@ hb_worker_entry(unsigned index)
 	start.counters = hb_shared_counters_map(HB_WORKER_FD_COUNTERS, &start.counters_count, &err);
 	if (start.counters == NULL)
 		goto fail;
+	if (index >= start.counters_count) {
+		hb_error_set(&err, HB_ERROR_SYSTEM, "there is no worker %u", index);
+		goto fail;
+	}
 	start.listeners_count = config->listen_count;
 	start.listeners = hb_xcalloc(start.listeners_count, sizeof *start.listeners);
 	for (size_t i = 0; i < start.listeners_count; i++)
