@@ -1,8 +1,8 @@
 /*
  * The listeners are shared and level-triggered: whoever is free accepts, a few
  * at a time, so that a burst spreads over the workers.  A worker that holds
- * more than its share, or all that the limit allows, leaves the backlog to
- * the others for a moment.
+ * more than its share leaves the backlog to the others for a moment; what
+ * none of them has taken by then, because they sleep or are gone, it takes.
  */
 #include "worker/accept.h"
 
@@ -58,21 +58,19 @@ above_share(const struct hb_worker *w)
 }
 
 static void
-on_connection(int fd, short what, void *arg)
+accept_some(struct hb_worker_listener *l, unsigned most, bool fairly)
 {
-	struct hb_worker_listener *l = arg;
 	struct hb_worker *w = l->worker;
 	struct hb_address peer;
 
-	hb_worker_wake(w);
-	for (unsigned i = 0; i < w->accept_at_once; i++) {
+	for (unsigned i = 0; i < most; i++) {
 		int conn;
 
 		if (w->conns_count >= w->config->limits.connections) {
 			pause_accepting(w, 0);
 			return;
 		}
-		if (above_share(w)) {
+		if (fairly && above_share(w)) {
 			pause_accepting(w, PAUSE_MICROSECONDS);
 			return;
 		}
@@ -90,9 +88,23 @@ on_connection(int fd, short what, void *arg)
 }
 
 static void
+on_connection(int fd, short what, void *arg)
+{
+	struct hb_worker_listener *l = arg;
+
+	hb_worker_wake(l->worker);
+	accept_some(l, l->worker->accept_at_once, true);
+}
+
+static void
 on_again(int fd, short what, void *arg)
 {
-	resume_accepting(arg);
+	struct hb_worker *w = arg;
+
+	hb_worker_wake(w);
+	resume_accepting(w);
+	for (size_t i = 0; i < w->listeners_count && w->accepting; i++)
+		accept_some(&w->listeners[i], AT_ONCE_ALONE, false);
 }
 
 void
