@@ -81,38 +81,63 @@ set_path(const struct hb_py_options *o)
 }
 
 static PyObject *
-after_fork(PyObject *capsule, PyObject *unused)
+at_fork(PyObject *capsule, enum hb_py_fork moment)
 {
 	const struct hb_py_server *server = PyCapsule_GetPointer(capsule, "hornbeam.server");
 
 	if (server == NULL)
 		return NULL;
-	server->forked(server->arg);
+	server->fork(server->arg, moment);
 	Py_RETURN_NONE;
 }
 
-static PyMethodDef after_fork_def = {"hornbeam_after_fork", after_fork, METH_NOARGS, NULL};
+static PyObject *
+before_fork(PyObject *capsule, PyObject *unused)
+{
+	return at_fork(capsule, HB_PY_FORK_BEFORE);
+}
 
-/* A process that the application forks must not keep the worker's connections open. */
+static PyObject *
+after_fork_in_parent(PyObject *capsule, PyObject *unused)
+{
+	return at_fork(capsule, HB_PY_FORK_PARENT);
+}
+
+static PyObject *
+after_fork_in_child(PyObject *capsule, PyObject *unused)
+{
+	return at_fork(capsule, HB_PY_FORK_CHILD);
+}
+
+static PyMethodDef fork_defs[] = {
+	{"before", before_fork, METH_NOARGS, NULL},
+	{"after_in_parent", after_fork_in_parent, METH_NOARGS, NULL},
+	{"after_in_child", after_fork_in_child, METH_NOARGS, NULL},
+};
+
+/* os.register_at_fork(before=..., after_in_parent=..., after_in_child=...) */
 static int
 watch_forks(const struct hb_py_server *server)
 {
-	PyObject *capsule = NULL, *function = NULL, *module = NULL, *hook = NULL, *args = NULL, *kwargs = NULL;
-	PyObject *done = NULL;
+	PyObject *capsule = NULL, *module = NULL, *hook = NULL, *args = NULL, *kwargs = NULL, *done = NULL;
+	bool complete = true;
 
 	capsule = PyCapsule_New((void *)(uintptr_t)server, "hornbeam.server", NULL);
-	if (capsule != NULL)
-		function = PyCFunction_New(&after_fork_def, capsule);
 	module = PyImport_ImportModule("os");
 	if (module != NULL)
 		hook = PyObject_GetAttrString(module, "register_at_fork");
 	args = PyTuple_New(0);
-	if (function != NULL)
-		kwargs = Py_BuildValue("{sO}", "after_in_child", function);
-	if (hook != NULL && args != NULL && kwargs != NULL)
+	kwargs = PyDict_New();
+	for (size_t i = 0; i < sizeof fork_defs / sizeof *fork_defs && complete; i++) {
+		PyObject *function = capsule != NULL ? PyCFunction_New(&fork_defs[i], capsule) : NULL;
+
+		complete = function != NULL && kwargs != NULL &&
+		    PyDict_SetItemString(kwargs, fork_defs[i].ml_name, function) == 0;
+		Py_XDECREF(function);
+	}
+	if (complete && hook != NULL && args != NULL)
 		done = PyObject_Call(hook, args, kwargs);
 	Py_XDECREF(capsule);
-	Py_XDECREF(function);
 	Py_XDECREF(module);
 	Py_XDECREF(hook);
 	Py_XDECREF(args);

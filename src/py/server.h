@@ -55,7 +55,9 @@ struct hb_py_head {
 	size_t count;
 };
 
-/* The operations; all but wait and forked are called with the GIL held and never block. */
+enum hb_py_fork { HB_PY_FORK_BEFORE, HB_PY_FORK_PARENT, HB_PY_FORK_CHILD };
+
+/* The operations; all but wait and fork are called with the GIL held and never block. */
 struct hb_py_server {
 	/* Checks and keeps a head; a later one replaces it while nothing has been sent. */
 	int (*head)(struct hb_py_request *r, const struct hb_py_head *head, struct hb_error *err);
@@ -75,9 +77,9 @@ struct hb_py_server {
 	void (*finish)(struct hb_py_request *r);
 	/* The application failed: 500 where nothing was sent, else the connection is cut. */
 	void (*fail)(struct hb_py_request *r);
-	/* In the child of a fork: closes what belongs to the parent. */
-	void (*forked)(void *arg);
-	void *arg; /* for forked */
+	/* Around a fork of the application: the child is to have nothing that belongs to the parent. */
+	void (*fork)(void *arg, enum hb_py_fork moment);
+	void *arg; /* for fork */
 };
 
 enum hb_py_step {

@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "worker/fork.h"
 #include "worker/state.h"
 
 enum { COPY_MOST = 16 * 1024 }; /* a part up to this size is copied rather than sent by itself */
@@ -205,35 +206,6 @@ respond_fail(struct hb_py_request *r)
 	hb_conn_finish(c);
 }
 
-/*
- * The loop's handlers write into a socket that parent and child share: a
- * signal to the child would reach the parent.  Those of the application stay.
- */
-static void
-restore_signals(const struct hb_worker *w)
-{
-	struct sigaction now, plain = {.sa_handler = SIG_DFL};
-
-	for (size_t i = 0; i < HB_WORKER_SIGNALS; i++)
-		if (sigaction(hb_worker_signals[i], NULL, &now) == 0 && now.sa_handler == w->handlers[i].sa_handler)
-			sigaction(hb_worker_signals[i], &plain, NULL);
-}
-
-static void
-respond_forked(void *arg)
-{
-	struct hb_worker *w = arg;
-	struct hb_conn *c;
-
-	restore_signals(w);
-	TAILQ_FOREACH(c, &w->conns, all)
-		hb_fd_close(&c->fd);
-	for (size_t i = 0; i < w->listeners_count; i++)
-		hb_fd_close(&w->listeners[i].fd);
-	close(w->start->channel);
-	w->ended = w->orphaned = true; /* a child that returns to the loop ends there */
-}
-
 void
 hb_respond_init(struct hb_worker *w)
 {
@@ -244,7 +216,7 @@ hb_respond_init(struct hb_worker *w)
 		.wait = respond_wait,
 		.finish = respond_finish,
 		.fail = respond_fail,
-		.forked = respond_forked,
+		.fork = hb_worker_fork,
 		.arg = w,
 	};
 }
