@@ -106,6 +106,7 @@ set_head(struct hb_py_call *c, PyObject *status, PyObject *headers)
 		if (get_field(PySequence_Fast_GET_ITEM(list, (Py_ssize_t)i), &fields[i]) == -1)
 			goto out;
 	head.fields = fields;
+	c->started = false; /* a head that is refused replaces an earlier one, too */
 	if (c->py->server->head(c->r, &head, &err) == -1) {
 		PyErr_SetString(PyExc_ValueError, err.text);
 		goto out;
@@ -199,6 +200,10 @@ call_write(PyObject *self, PyObject *data)
 
 	if (check_usable(c) == -1)
 		return NULL;
+	if (!c->started) {
+		PyErr_SetString(PyExc_AssertionError, "write(): start_response was refused");
+		return NULL;
+	}
 	if (!PyBytes_Check(data)) {
 		PyErr_Format(PyExc_TypeError, "write() takes bytes, not %.100s", Py_TYPE(data)->tp_name);
 		return NULL;
