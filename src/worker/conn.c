@@ -99,11 +99,8 @@ hb_conn_kill(struct hb_conn *c)
 
 	if (c->state == HB_CONN_DEAD)
 		return;
-	if (c->reading)
-		event_del(&c->readable);
-	if (c->writing)
-		event_del(&c->writable);
-	c->reading = c->writing = false;
+	hb_conn_ignore_input(c);
+	hb_conn_ignore_output(c);
 	hb_conn_set_state(c, HB_CONN_DEAD);
 	hb_fd_close(&c->fd);
 	hb_conn_enqueue(c, &w->dead);
@@ -146,6 +143,7 @@ hb_conn_timeout(struct hb_conn *c, enum hb_timer_kind kind)
 			hb_info("conn: %s: gone: it read nothing of the response for too long",
 			    *c->remote_addr ? c->remote_addr : "unix:");
 		if (c->state == HB_CONN_PAUSED) {
+			hb_conn_ignore_output(c);
 			hb_conn_set_state(c, HB_CONN_READY); /* the application has to close() */
 			hb_conn_enqueue(c, &w->ready);
 		} else

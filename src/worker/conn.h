@@ -93,6 +93,7 @@ void hb_conn_readable(int fd, short what, void *arg);
 /* Looks at the bytes at hand; a whole request goes to the queue of the ready. */
 void hb_conn_parse(struct hb_conn *c);
 void hb_conn_watch_input(struct hb_conn *c);
+void hb_conn_ignore_input(struct hb_conn *c);
 /* Whether the peer has sent something that has not been read: a request is on its way. */
 bool hb_conn_has_input(const struct hb_conn *c);
 void hb_conn_release_input(struct hb_conn *c);
@@ -100,6 +101,7 @@ void hb_conn_release_input(struct hb_conn *c);
 /* Output (output.c). */
 void hb_conn_writable(int fd, short what, void *arg);
 void hb_conn_watch_output(struct hb_conn *c);
+void hb_conn_ignore_output(struct hb_conn *c);
 /* Sends what is pending.  Returns 0, with bytes left where the peer is slow, or -1: gone. */
 int hb_conn_flush(struct hb_conn *c);
 /* Sends, with p behind what is pending; *taken of the n bytes are sent. */

@@ -36,8 +36,8 @@ hb_conn_has_input(const struct hb_conn *c)
 	return recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
 }
 
-static void
-ignore_input(struct hb_conn *c)
+void
+hb_conn_ignore_input(struct hb_conn *c)
 {
 	if (c->reading)
 		event_del(&c->readable);
@@ -327,7 +327,7 @@ hb_conn_readable(int fd, short what, void *arg)
 	case HB_CONN_READY:
 	case HB_CONN_PAUSED:
 	case HB_CONN_SENDING:
-		ignore_input(c); /* the next request waits in the kernel */
+		hb_conn_ignore_input(c); /* the next request waits in the kernel */
 		return;
 	case HB_CONN_DEAD:
 		return;

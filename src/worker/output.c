@@ -27,12 +27,25 @@ hb_conn_watch_output(struct hb_conn *c)
 		c->writing = true;
 }
 
+void
+hb_conn_ignore_output(struct hb_conn *c)
+{
+	if (c->writing)
+		event_del(&c->writable);
+	c->writing = false;
+}
+
 static void
 sent(struct hb_conn *c, size_t n)
 {
 	hb_count(&c->worker->counters->bytes_out, n);
 	if (c->out_pos + n < c->out.len) {
 		c->out_pos += n;
+		/* A peer that is never quite served would have all of a stream kept here. */
+		if (c->out_pos >= c->out.len / 2) {
+			hb_buf_drop(&c->out, c->out_pos);
+			c->out_pos = 0;
+		}
 		return;
 	}
 	c->out_pos = 0;
@@ -140,7 +153,7 @@ hb_conn_finish(struct hb_conn *c)
 	log_access(c, now);
 	hb_conn_set_state(c, HB_CONN_SENDING);
 	hb_conn_enqueue(c, &w->unsent);
-	if (++w->unsent_count >= UNSENT_MOST || now - w->began > UNSENT_MICROSECONDS)
+	if (++w->unsent_count >= UNSENT_MOST || w->send_at_once || now - w->began > UNSENT_MICROSECONDS)
 		hb_conn_flush_all(w);
 }
 
@@ -159,8 +172,7 @@ hb_conn_writable(int fd, short what, void *arg)
 			hb_conn_set_state(c, c->state); /* progress: its time starts anew */
 		return;
 	}
-	event_del(&c->writable);
-	c->writing = false;
+	hb_conn_ignore_output(c);
 	if (c->state == HB_CONN_PAUSED) {
 		hb_conn_set_state(c, HB_CONN_READY);
 		hb_conn_enqueue(c, &w->ready);
@@ -193,8 +205,11 @@ hb_conn_over(struct hb_conn *c)
 		return;
 	}
 	if (!c->keep) {
-		/* Closing over unread bytes resets the connection, and the peer may lose the answer. */
-		if (c->refused || c->pos < c->len || w->draining)
+		/*
+		 * Closing over unread bytes resets the connection, and the peer may lose
+		 * the answer; a client that would have kept it may be sending.
+		 */
+		if (c->refused || c->pos < c->len || w->draining || (c->began != 0 && c->parser.request.keep_alive))
 			linger(c);
 		else
 			hb_conn_kill(c);

@@ -32,6 +32,7 @@ struct hb_worker_listener {
 struct hb_worker_app {
 	struct hb_py_app *py;
 	size_t mount_len;
+	int64_t slow_until; /* a call took long; others may */
 };
 
 struct hb_worker {
@@ -69,6 +70,7 @@ struct hb_worker {
 	unsigned unsent_count;
 	struct hb_conn *running; /* the one whose application is called now */
 	int64_t began;           /* when it was called, microseconds */
+	bool send_at_once;       /* its application may take long over something else */
 
 	void *spare_buffers; /* of the size of a usual head */
 	size_t spare_count;

@@ -21,7 +21,13 @@
 #include "worker/respond.h"
 #include "worker/state.h"
 
-enum { LINGER_MS = 2000, TICK_LEAST_MS = 20, ACCESS_RETRY_MS = 200 };
+enum {
+	LINGER_MS = 2000,
+	TICK_LEAST_MS = 20,
+	ACCESS_RETRY_MS = 200,
+	SLOW_MS = 10,                /* an application that takes so long once ... */
+	SLOW_MEMORY_MS = 60 * 1000   /* ... keeps no response of others waiting for so long */
+};
 
 static void
 begin_drain(struct hb_worker *w)
@@ -165,19 +171,27 @@ set_limits(struct hb_worker *w)
 static void
 run_ready(struct hb_worker *w)
 {
+	int64_t now = hb_clock_us();
 	struct hb_conn *c;
 
 	while (!w->orphaned && (c = TAILQ_FIRST(&w->ready)) != NULL) {
+		struct hb_worker_app *app = &w->apps[c->app];
 		enum hb_py_step step;
 
 		hb_conn_dequeue(c);
+		w->began = now;
+		w->now = now / 1000;
+		w->send_at_once = w->now < app->slow_until;
+		if (w->send_at_once)
+			hb_conn_flush_all(w);
 		w->running = c;
-		w->began = hb_clock_us();
-		w->now = w->began / 1000;
 		atomic_store_explicit(&w->counters->active, 1, memory_order_relaxed);
 		step = hb_py_run(w->py, &c->request);
 		atomic_store_explicit(&w->counters->active, 0, memory_order_relaxed);
 		w->running = NULL;
+		now = hb_clock_us();
+		if (now - w->began > SLOW_MS * 1000)
+			app->slow_until = now / 1000 + SLOW_MEMORY_MS;
 		if (step == HB_PY_PAUSED) {
 			hb_conn_set_state(c, HB_CONN_PAUSED);
 			hb_conn_watch_output(c);

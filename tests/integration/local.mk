@@ -18,5 +18,6 @@ TESTS += \
 	%D%/test_master_start.py \
 	%D%/test_python_module.py \
 	%D%/test_worker.py \
+	%D%/test_worker_faults.py \
 	%D%/test_wsgi.py
 EXTRA_DIST += %D%/README %D%/conftest.py %D%/evaluator.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py
