@@ -126,7 +126,7 @@ on_graceful_over(evutil_socket_t fd, short what, void *arg)
 {
 	struct hb_master *m = arg;
 
-	hb_warn("master: requests were still running after timeouts.graceful; killing their workers");
+	hb_warn("master: requests, or threads of the application, were still running after timeouts.graceful; killing their workers");
 	hb_workers_kill(m->workers);
 }
 

@@ -7,6 +7,7 @@
 #include "worker/accept.h"
 
 #include <errno.h>
+#include <poll.h>
 
 #include "common/log.h"
 #include "net/listener.h"
@@ -17,6 +18,7 @@ enum {
 	AT_ONCE_SHARED = 4,
 	SHARE_SLACK = 8,             /* connections above the average that do not matter */
 	PAUSE_MICROSECONDS = 20000,
+	ALONE_MS = 1000,             /* how long no share is kept once nobody took what was left */
 	FAULT_MICROSECONDS = 200000  /* out of descriptors or memory */
 };
 
@@ -43,14 +45,14 @@ resume_accepting(struct hb_worker *w)
 	w->accepting = true;
 }
 
-/* Whether the others have notably fewer connections. */
+/* Whether the others have notably fewer connections, and take what is left to them. */
 static bool
 above_share(const struct hb_worker *w)
 {
 	size_t n = w->start->counters_count;
 	uint64_t total = 0;
 
-	if (n < 2 || w->conns_count < SHARE_SLACK)
+	if (n < 2 || w->conns_count < SHARE_SLACK || w->now < w->alone_until)
 		return false;
 	for (size_t i = 0; i < n; i++)
 		total += atomic_load_explicit(&w->start->counters[i].connections, memory_order_relaxed);

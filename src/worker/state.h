@@ -50,6 +50,7 @@ struct hb_worker {
 	unsigned accept_at_once;
 	bool accepting;
 	struct event accept_again; /* after a pause in accepting */
+	int64_t alone_until;       /* the others do not accept: no share is kept */
 
 	struct event channel;
 	struct event terminate;

@@ -11,6 +11,7 @@ TESTS += \
 	%D%/test_faults_link.py \
 	%D%/test_faults_logs.py \
 	%D%/test_faults_values.py \
+	%D%/test_faults_workers.py \
 	%D%/test_http_conformance.py \
 	%D%/test_http_connections.py \
 	%D%/test_master_control.py \
