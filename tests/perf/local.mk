@@ -8,4 +8,4 @@ bench: all tests/perf/responder
 	top_srcdir='$(abs_top_srcdir)' top_builddir='$(abs_top_builddir)' PYTHON='$(PYTHON)' \
 		$(PYTHON) $(srcdir)/tests/perf/bench.py $(BENCH)
 
-EXTRA_DIST += tests/perf/bench.py tests/perf/RESULTS
+EXTRA_DIST += tests/perf/bench.py tests/perf/NOTES tests/perf/RESULTS
