@@ -8,6 +8,7 @@ TESTS += \
 	%D%/test_config.py \
 	%D%/test_example.py \
 	%D%/test_faults_clients.py \
+	%D%/test_faults_companion.py \
 	%D%/test_faults_link.py \
 	%D%/test_faults_logs.py \
 	%D%/test_faults_values.py \
