@@ -27,6 +27,8 @@ PYTHON = os.environ.get("PYTHON", sys.executable)
 ASAN = os.environ.get("HORNBEAM_ASAN") == "yes"
 #: Everything takes longer under the sanitizers.
 SLOW = 4 if ASAN else 1
+#: What a plain Python needs in its environment to load the module of a build with sanitizers.
+PRELOAD = {"LD_PRELOAD": os.environ["HORNBEAM_LIBASAN"]} if ASAN else {}
 
 HELLO = {
     "app.py": """
@@ -309,9 +311,7 @@ class Daemon:
     def python(self, code, **more):
         """Runs a Python script on this daemon; a CompletedProcess with text output."""
         options = {"text": True, "capture_output": True, "timeout": 60, **more}
-        env = environment(HORNBEAM_SOCKET=str(self.socket), **options.pop("env", {}))
-        if ASAN:
-            env["LD_PRELOAD"] = os.environ.get("HORNBEAM_LIBASAN", "")
+        env = environment(HORNBEAM_SOCKET=str(self.socket), **PRELOAD, **options.pop("env", {}))
         return subprocess.run([PYTHON, "-c", code], env=env, check=False, **options)
 
 

@@ -11,7 +11,7 @@ import zlib
 
 import pytest
 import wire
-from harness import PYTHON, SLOW, Daemon, environment, eventually
+from harness import PRELOAD, PYTHON, SLOW, Daemon, environment, eventually
 from wire import (CAS, COMPANION_STATUS, FETCH, GET, INCR, KEYS, SET, SET_MULTI, ZERO, atom, binary, companion_status,
                   link, term, tuple_of)
 
@@ -146,7 +146,7 @@ def test_a_client_that_is_killed_in_the_middle_of_a_call_leaves_its_lease(daemon
     code = ("from hornbeam_erlang import *\nimport time\n"
             "def compute():\n print('computing', flush=True)\n time.sleep(600)\n"
             "state_fetch('leased', compute)")
-    with subprocess.Popen([PYTHON, "-c", code], env=environment(HORNBEAM_SOCKET=str(daemon.socket)),
+    with subprocess.Popen([PYTHON, "-c", code], env=environment(HORNBEAM_SOCKET=str(daemon.socket), **PRELOAD),
                           stdout=subprocess.PIPE, text=True) as holder:
         try:
             assert holder.stdout.readline() == "computing\n"

@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from harness import PYTHON, SLOW, Daemon, environment, eventually
+from harness import PRELOAD, PYTHON, SLOW, Daemon, environment, eventually
 
 APP = {
     "app.py": '''
@@ -62,7 +62,7 @@ def application(environ, start_response):
 
 @pytest.fixture(scope="module")
 def daemon():
-    with Daemon("app:application", files=APP, config={"workers": 2}) as d:
+    with Daemon("app:application", files=APP, config={"workers": 2, "python": {"env": PRELOAD}}) as d:
         yield d
 
 
@@ -144,7 +144,7 @@ def test_script_waits_out_a_companion_that_is_stopped():
         os.kill(d.companion_pid(), signal.SIGSTOP)
         process = subprocess.Popen(
             [PYTHON, "-c", "from hornbeam_erlang import *\ntry: state_incr('n')\nexcept TimeoutError: print('late')"],
-            env=environment(HORNBEAM_SOCKET=str(d.socket)), stdout=subprocess.PIPE, text=True)
+            env=environment(HORNBEAM_SOCKET=str(d.socket), **PRELOAD), stdout=subprocess.PIPE, text=True)
         assert do(d, "state_incr('n')", 503)[0] == "HornbeamTimeoutError"
         assert process.communicate(timeout=30 * SLOW)[0] == "late\n"
         os.kill(d.companion_pid(), signal.SIGCONT)
