@@ -46,6 +46,11 @@ $(ERL_APP): %D%/src/hornbeam.app.in Makefile
 	sed -e 's/@PACKAGE[_]VERSION@/$(PACKAGE_VERSION)/' -e "s/@MODULES@/$$modules/" \
 	    $(top_srcdir)/%D%/src/hornbeam.app.in >$@.tmp && mv $@.tmp $@
 
+UNINSTALL_HOOK += erl-rmdir
+erl-rmdir:
+	-rmdir "$(DESTDIR)$(erl_ebindir)" "$(DESTDIR)$(erl_includedir)" \
+	  "$(DESTDIR)$(erlanglibdir)/hornbeam-$(PACKAGE_VERSION)" 2>/dev/null
+
 EXTRA_DIST += $(ERL_MODULES:%=%D%/src/%.erl) %D%/src/hornbeam.app.in
 CLEANFILES += $(ERL_BEAMS) $(ERL_APP)
 CLEAN_LOCAL += clean-erlang-tests
@@ -74,4 +79,4 @@ erlang-lint: $(ERL_BEAMS) $(ERL_APP)
 
 clean-erlang-tests:
 	rm -f %D%/test/*.beam
-.PHONY: clean-erlang-tests erlang-lint
+.PHONY: erl-rmdir clean-erlang-tests erlang-lint

@@ -49,4 +49,9 @@ pyext-install: %D%/_hornbeam.la
 pyext-uninstall:
 	rm -f "$(DESTDIR)$(pyextdir)/_hornbeam.so" "$(DESTDIR)$(pkglibdir)/python/hornbeam_erlang"
 	-rmdir "$(DESTDIR)$(pkglibdir)/python" "$(DESTDIR)$(pkglibdir)" 2>/dev/null
-.PHONY: pylib-clean pyext-install pyext-uninstall
+# What Python has compiled goes with its sources.
+UNINSTALL_HOOK += pyext-rmdir
+pyext-rmdir:
+	rm -rf "$(DESTDIR)$(pyextdir)/__pycache__"
+	-rmdir "$(DESTDIR)$(pyextdir)" 2>/dev/null
+.PHONY: pylib-clean pyext-install pyext-uninstall pyext-rmdir

@@ -126,6 +126,7 @@ static void
 add_configuration(struct arguments *args, const struct cli *cli, const char *cwd, const char *path)
 {
 	const char *app = cli->args[0];
+	const char *venv = cli_flag(cli, "venv") ? cli_option(cli, "venv") : getenv("VIRTUAL_ENV");
 	char *app_row = hb_xstrdup("apps=[{\"mount\": \"/\", \"app\": ");
 
 	if (strchr(app, ':') != NULL) {
@@ -141,8 +142,8 @@ add_configuration(struct arguments *args, const struct cli *cli, const char *cwd
 	add_list(args, cli, "python.path", "python-path", cwd);
 	add_list(args, cli, "erlang.code_path", "erlang-path", NULL);
 	add_set(args, hb_xasprintf("workers=%s", cli_flag(cli, "workers") ? cli_option(cli, "workers") : "1"));
-	if (cli_flag(cli, "venv"))
-		add_set(args, quoted(hb_xstrdup("python.venv="), cli_option(cli, "venv"), ""));
+	if (venv != NULL && venv[0] != '\0')
+		add_set(args, quoted(hb_xstrdup("python.venv="), venv, ""));
 	add_set(args, quoted(hb_xstrdup("control.socket="), path, ""));
 	for (size_t i = 0; i < cli->ngiven; i++) {
 		if (strcmp(cli->given[i].option->name, "set") == 0)

@@ -194,7 +194,7 @@ serve(const struct hb_config *config, const char *file, struct hb_error *err)
 		status = exit_status(err);
 	} else {
 		if (geteuid() == 0)
-			hb_warn("master: running as root; `user` in the configuration names another user");
+			hb_warn("master: running as root; `user` in the configuration can name another");
 		status = hb_master_run(&m);
 		(void)unlink(m.link_path); /* a companion that was killed leaves it */
 	}

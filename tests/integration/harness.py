@@ -96,6 +96,7 @@ def environment(**extra):
     env["PYTHONPATH"] = f"{BUILD}/pylib"
     env["HORNBEAM_BUILD"] = str(BUILD)
     env.pop("LD_PRELOAD", None)
+    env.pop("VIRTUAL_ENV", None)
     if ASAN:
         env["ASAN_OPTIONS"] = "detect_leaks=0:handle_segv=0"
         env["PYTHONMALLOC"] = "malloc"

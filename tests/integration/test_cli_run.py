@@ -75,6 +75,21 @@ def test_run_serves_the_application_and_the_command_line_finds_it(tmp_path):
     assert run.proc.returncode == 0
 
 
+def test_the_active_virtual_environment_is_the_applications(tmp_path):
+    for name in ("active", "named"):
+        subprocess.run([harness.PYTHON, "-m", "venv", "--without-pip", str(tmp_path / name)], check=True)
+    (tmp_path / "where.py").write_text(
+        "import sys\ndef application(environ, start_response):\n"
+        "    start_response('200 OK', [])\n    return [sys.prefix.encode()]\n")
+    env = {"VIRTUAL_ENV": str(tmp_path / "active"), "PYTHONPATH": ""}
+    with Run(tmp_path, app="where", **env) as run:
+        run.ready()
+        assert run.get() == bytes(tmp_path / "active")
+    with Run(tmp_path, "--venv", str(tmp_path / "named"), app="where", **env) as run:
+        run.ready()
+        assert run.get() == bytes(tmp_path / "named")
+
+
 def test_a_second_run_is_refused_with_the_first_one_named(tmp_path):
     with Run(tmp_path) as run:
         run.ready()
