@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/str.h"
@@ -24,7 +25,9 @@
 
 enum {
 	CLIENTS_MAX = 256,
-	LINK_SECONDS = 5 /* to open a link */
+	LINK_MS = 5000,      /* to open a link for a peer that names no deadline */
+	LINK_MOST_MS = 60000,
+	LINK_MARGIN_MS = 1000 /* the peer gives up first, and knows then that it was time */
 };
 
 /* What the control socket remembers of a client. */
@@ -33,6 +36,7 @@ struct peer {
 	struct hb_control *control;
 	struct hb_control_client *client;
 	struct hb_evdial *opening; /* NULL: no link is being opened */
+	uint32_t deadline;         /* of its request; 0: none */
 	bool allowed;
 };
 TAILQ_HEAD(peers, peer);
@@ -163,6 +167,18 @@ on_link(void *arg, int fd, const struct hb_error *err)
 	hb_control_client_reply(p->client, &b, fd);
 }
 
+static int
+link_patience(uint32_t deadline)
+{
+	int32_t left = (int32_t)(deadline - (uint32_t)hb_clock_ms());
+
+	if (deadline == 0)
+		return LINK_MS;
+	if (left < 0)
+		left = 0;
+	return (left < LINK_MOST_MS ? left : LINK_MOST_MS) + LINK_MARGIN_MS;
+}
+
 static void
 op_link(struct peer *p)
 {
@@ -178,7 +194,7 @@ op_link(struct peer *p)
 	}
 	snprintf(name, sizeof name, "process %d of user %u", (int)cred->pid, (unsigned)cred->uid);
 	hello.name = name;
-	p->opening = hb_evdial_start(m->base, m->link_path, &hello, LINK_SECONDS * 1000, on_link, p, &err);
+	p->opening = hb_evdial_start(m->base, m->link_path, &hello, link_patience(p->deadline), on_link, p, &err);
 	if (p->opening == NULL)
 		hb_control_client_error(p->client, "down", err.text, false);
 }
@@ -215,6 +231,7 @@ on_request(struct hb_control_client *client, const struct hb_frame *frame, void 
 		hb_control_client_error(client, "version", text, true);
 		return;
 	}
+	p->deadline = frame->deadline;
 	for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
 		if (operations[i].op == frame->op) {
 			operations[i].call(p);

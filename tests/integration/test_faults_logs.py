@@ -7,6 +7,7 @@ import select
 import time
 
 import pytest
+import wire
 from harness import SLOW, Daemon, eventually
 
 APP = """
@@ -92,6 +93,19 @@ def test_a_log_that_nobody_reads_delays_no_request_and_says_what_it_lost():
         assert lost >= 200 + 3  # the lines of /say, and at least a traceback's
         assert text.count("lines were dropped") == 1
         assert re.findall(r"app: (line \d)", text) == [f"line {i}" for i in range(10)]
+
+
+def test_a_companion_whose_log_nobody_reads_serves_on():
+    with Pipe() as pipe, daemon(stderr=pipe.writer) as d:
+        pipe.fill()
+        for _ in range(1500):  # each is a line, more than the companion keeps
+            with wire.link(d) as peer:
+                peer.sock.sendall(wire.frame(wire.PING, version=9))
+                assert peer.receive()[1] == wire.REPLY | wire.ERROR
+        assert d.hornbeam("state", "incr", "n").stdout == "1\n"
+        assert wire.companion_status(d)["memory"]["total"] < 100 << 20
+        eventually(lambda: "companion[" in pipe.read())
+        assert d.hornbeam("state", "incr", "n").stdout == "2\n"
 
 
 def test_a_log_that_nobody_reads_delays_neither_replacement_nor_end():
