@@ -61,7 +61,9 @@ keys(Prefix) ->
 %% -doc The first Limit of them.
 -spec keys(binary(), pos_integer()) -> [key()].
 keys(Prefix, Limit) when is_integer(Limit), Limit > 0 ->
-    run(fun() -> hornbeam_store:keys(Prefix, Limit) end).
+    run(fun() -> hornbeam_store:keys(Prefix, Limit) end);
+keys(_Prefix, _Limit) ->
+    refuse(value, "a limit is an integer above 0").
 
 %% -doc The seconds that a key has to live, none if it is not there.
 -spec ttl(key()) -> float() | infinity | none.
@@ -103,6 +105,8 @@ set_multi(Map) ->
 set_multi(Map, Ttl) ->
     run(fun() -> set_multi_ms(Map, ms(Ttl)) end).
 
+set_multi_ms(Map, _Ms) when not is_map(Map) ->
+    refuse(type, "keys and values are a map");
 set_multi_ms(Map, Ms) ->
     Pairs = [{Key, encode(Value)} || {Key, Value} <- maps:to_list(Map)],
     run(fun() -> hornbeam_store:set_multi(Pairs, Ms) end).
@@ -138,8 +142,10 @@ decr(Key) ->
     incr(Key, -1).
 
 -spec decr(key(), integer()) -> integer().
+decr(Key, Delta) when is_integer(Delta) ->
+    incr(Key, -Delta);
 decr(Key, Delta) ->
-    incr(Key, -Delta).
+    incr(Key, Delta).
 
 %% -doc The value of a key, computed by Fun if there is none: once, however
 %% many callers there are on this node and in Python.  If Fun raises, so does
@@ -181,13 +187,17 @@ ask(Request) ->
     receive
         {hornbeam_lease, Tag, Answer} ->
             erlang:demonitor(Tag, [flush]),
-            run(fun() -> refuse(Answer) end);
+            run(fun() -> check(Answer) end);
         {'DOWN', Tag, process, _, Reason} ->
             exit({Reason, {?MODULE, fetch}})
     end.
 
-refuse({refused, _, _} = Refused) -> throw(Refused);
-refuse(Answer) -> Answer.
+check({refused, _, _} = Refused) -> throw(Refused);
+check(Answer) -> Answer.
+
+-spec refuse(type | value, string()) -> no_return().
+refuse(Class, Text) ->
+    erlang:error({Class, list_to_binary(Text)}).
 
 run(Fun) ->
     try

@@ -113,7 +113,7 @@ set_multi(Pairs, Ttl) ->
 -spec cas(key(), value(), non_neg_integer()) -> boolean().
 cas(Key, Value, 0) ->
     add(Key, Value, 0);
-cas(Key, Value, Version) when is_integer(Version) ->
+cas(Key, Value, Version) when is_integer(Version), Version > 0 ->
     Own = own(check_value(Value)),
     hornbeam_table:update(new_key(Key), fun
         ({_, _, V, Expires}) when V =:= Version ->
@@ -122,7 +122,7 @@ cas(Key, Value, Version) when is_integer(Version) ->
             {false, keep}
     end);
 cas(_Key, _Value, _Version) ->
-    hornbeam_error:throw(value, "the version is not an integer").
+    hornbeam_error:throw(value, "a version is an integer, 0 or more").
 
 %% -doc Changes when a key expires, not its version.
 -spec expire(key(), ttl()) -> boolean().
@@ -205,15 +205,27 @@ own(Binary) when is_binary(Binary) ->
 own(Integer) ->
     Integer.
 
-%% What a stored value is, by its tag in the external format.
+%% What a stored value is, by its tag in the external format, in words for Python and Erlang alike.
 kind(<<131, 70, _/binary>>) -> "a float";
 kind(<<131, 77, _/binary>>) -> "bytes";
 kind(<<131, 109, _/binary>>) -> "a string";
 kind(<<131, Tag, _/binary>>) when Tag >= 106, Tag =< 108 -> "a list";
+kind(<<131, 104, 3, 119, 3, "$py", 119, Size, Kind:Size/binary, _/binary>>) -> named("a ", Kind, "a tuple");
 kind(<<131, Tag, _/binary>>) when Tag =:= 104; Tag =:= 105 -> "a tuple";
 kind(<<131, 116, _/binary>>) -> "a map";
-kind(<<131, 100, Size:16, Name:Size/binary>>) -> Name;
-kind(<<131, 118, Size:16, Name:Size/binary>>) -> Name;
-kind(<<131, 115, Size, Name:Size/binary>>) -> Name;
-kind(<<131, 119, Size, Name:Size/binary>>) -> Name;
+kind(<<131, 100, Size:16, Name:Size/binary>>) -> atom(Name);
+kind(<<131, 118, Size:16, Name:Size/binary>>) -> atom(Name);
+kind(<<131, 115, Size, Name:Size/binary>>) -> atom(Name);
+kind(<<131, 119, Size, Name:Size/binary>>) -> atom(Name);
 kind(_) -> "of another type".
+
+atom(<<"undefined">>) -> "undefined (None)";
+atom(Bool) when Bool =:= <<"true">>; Bool =:= <<"false">> -> "a boolean";
+atom(Name) -> named("the atom ", Name, "an atom").
+
+%% A name comes from a client: only what is plain text is shown.
+named(Text, Name, Unnamed) ->
+    case lists:all(fun(C) -> C > $\s andalso C < 127 end, binary_to_list(Name)) of
+        true -> [Text, Name];
+        false -> Unnamed
+    end.

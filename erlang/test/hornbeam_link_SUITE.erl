@@ -385,6 +385,10 @@ erlang_code_shares_the_keys(Config) ->
     {'EXIT', {{value, _}, _}} = catch hornbeam_state:set(<<>>, 1),
     {'EXIT', {{value, _}, _}} = catch hornbeam_state:set(<<"k">>, 1, 0),
     {'EXIT', {{type, _}, _}} = catch hornbeam_state:incr(<<"l">>),
+    {'EXIT', {{type, _}, _}} = catch hornbeam_state:decr(<<"n">>, 1.0),
+    {'EXIT', {{type, _}, _}} = catch hornbeam_state:set_multi([{<<"k">>, 1}]),
+    {'EXIT', {{value, _}, _}} = catch hornbeam_state:keys(<<>>, 0),
+    {'EXIT', {{value, _}, _}} = catch hornbeam_state:cas(<<"n">>, 1, -1),
     ok.
 
 erlang_fetch_computes_once(_Config) ->

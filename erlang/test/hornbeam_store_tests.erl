@@ -89,7 +89,12 @@ start(Limits) ->
             {?V([1]), <<"the value of 'k' is a list, not an integer">>},
             {?V({1}), <<"the value of 'k' is a tuple, not an integer">>},
             {?V(#{}), <<"the value of 'k' is a map, not an integer">>},
-            {?V(true), <<"the value of 'k' is true, not an integer">>}
+            {?V(true), <<"the value of 'k' is a boolean, not an integer">>},
+            {?V(undefined), <<"the value of 'k' is undefined (None), not an integer">>},
+            {?V(one), <<"the value of 'k' is the atom one, not an integer">>},
+            {<<131, 119, 2, "a\n">>, <<"the value of 'k' is an atom, not an integer">>},
+            {<<131, 104, 3, 119, 3, "$py", 119, 4, "date", 106>>, <<"the value of 'k' is a date, not an integer">>},
+            {<<131, 104, 3, 119, 3, "$py", 119, 1, 255, 106>>, <<"the value of 'k' is a tuple, not an integer">>}
         ]
     ].
 
