@@ -53,6 +53,8 @@ module_exec(PyObject *module)
 
 	if (hb_convert_init(&m->convert, module) == -1 || hb_client_init(&m->client) == -1)
 		return -1;
+	if (PyModule_AddStringConstant(module, "version", PACKAGE_VERSION) == -1)
+		return -1;
 	return PyModule_AddFunctions(module, hb_state_methods);
 }
 

@@ -11,7 +11,7 @@ enum {
 	FETCH_TIMEOUT = 60 * 1000 /* a fetch waits for another's computation */
 };
 
-static const double TTL_MAX = 1e15; /* milliseconds */
+static const double TTL_MAX = 1e14; /* milliseconds: what the companion can add to its clock */
 
 /* What a reply is turned into; arg is the operation's own.  NULL with an exception, or with err set. */
 typedef PyObject *reader(struct hb_module *m, struct hb_term_reader *r, PyObject *arg, struct hb_error *err);
@@ -76,6 +76,15 @@ put_ttl(struct hb_buf *b, PyObject *ttl)
 	}
 	hb_term_put_int(b, ms < 1 ? 1 : llround(ms));
 	return 0;
+}
+
+static int
+put_int(struct hb_buf *b, PyObject *value, const char *what)
+{
+	if (PyLong_Check(value))
+		return hb_convert_int_to_term(value, b);
+	PyErr_Format(PyExc_TypeError, "a %s is an int, not %.200s", what, Py_TYPE(value)->tp_name);
+	return -1;
 }
 
 static PyObject *
@@ -243,7 +252,7 @@ ask(struct hb_module *m, struct hb_scratch *s, enum hb_link_op op, reader *read,
 	return result;
 }
 
-/* One argument: k a key, p a prefix, v a stored value, t a ttl, i an integer, x any term. */
+/* One argument: k a key, p a prefix, v a stored value, t a ttl, d a delta, l a limit, n a version, x any term. */
 static int
 put_field(struct hb_module *m, struct hb_buf *b, char field, PyObject *arg)
 {
@@ -256,8 +265,12 @@ put_field(struct hb_module *m, struct hb_buf *b, char field, PyObject *arg)
 		return hb_convert_to_stored(&m->convert, arg, b);
 	case 't':
 		return put_ttl(b, arg);
-	case 'i':
-		return hb_convert_int_to_term(arg, b);
+	case 'd':
+		return put_int(b, arg, "delta");
+	case 'l':
+		return put_int(b, arg, "limit");
+	case 'n':
+		return put_int(b, arg, "version");
 	case 'x':
 		return hb_convert_to_term(&m->convert, arg, b);
 	}
@@ -305,10 +318,10 @@ simple(PyObject *module, PyObject *const *args, Py_ssize_t n, const char *fields
 SIMPLE(set, "kvt", HB_OP_SET, read_ok)
 SIMPLE(add, "kvt", HB_OP_ADD, read_bool)
 SIMPLE(delete, "k", HB_OP_DELETE, read_bool)
-SIMPLE(incr, "kit", HB_OP_INCR, read_int)
-SIMPLE(keys, "pi", HB_OP_KEYS, read_keys)
+SIMPLE(incr, "kdt", HB_OP_INCR, read_int)
+SIMPLE(keys, "pl", HB_OP_KEYS, read_keys)
 SIMPLE(gets, "k", HB_OP_GETS, read_versioned)
-SIMPLE(cas, "kvi", HB_OP_CAS, read_bool)
+SIMPLE(cas, "kvn", HB_OP_CAS, read_bool)
 SIMPLE(expire, "kt", HB_OP_EXPIRE, read_bool)
 SIMPLE(ttl, "k", HB_OP_TTL, read_ttl)
 SIMPLE(fetch_put, "kxvt", HB_OP_FETCH_PUT, read_bool)
@@ -360,6 +373,24 @@ state_get_multi(PyObject *module, PyObject *keys)
 	return result;
 }
 
+/* Puts the key in front of the text of the TypeError or ValueError that its value raised. */
+static void
+name_key(PyObject *key)
+{
+	PyObject *type, *value, *trace;
+
+	if (!PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError))
+		return;
+	PyErr_Fetch(&type, &value, &trace);
+	if (value != NULL)
+		PyErr_Format(type, "%.100R: %S", key, value);
+	else
+		PyErr_SetNone(type);
+	Py_XDECREF(type);
+	Py_XDECREF(value);
+	Py_XDECREF(trace);
+}
+
 /* set_multi(items, ttl), items a list of pairs that nobody else has */
 static PyObject *
 state_set_multi(PyObject *module, PyObject *const *args, Py_ssize_t n)
@@ -382,8 +413,12 @@ state_set_multi(PyObject *module, PyObject *const *args, Py_ssize_t n)
 		if (!PyArg_ParseTuple(PyList_GET_ITEM(args[0], i), "OO", &key, &value))
 			break;
 		hb_term_put_tuple(&s->request, 2);
-		if (put_field(m, &s->request, 'k', key) == -1 || put_field(m, &s->request, 'v', value) == -1)
+		if (put_field(m, &s->request, 'k', key) == -1)
 			break;
+		if (put_field(m, &s->request, 'v', value) == -1) {
+			name_key(key);
+			break;
+		}
 	}
 	if (count > 0)
 		hb_term_put_nil(&s->request);

@@ -27,6 +27,7 @@ from ._errors import (
     RemoteError,
 )
 from ._hornbeam import Atom, Pid, Ref, Term
+from ._hornbeam import version as __version__
 from ._state import (
     state_add,
     state_cas,
@@ -55,6 +56,7 @@ __all__ = [
     "Ref",
     "RemoteError",
     "Term",
+    "__version__",
     "state_add",
     "state_cas",
     "state_decr",

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+version: str
+
 class Atom(str):
     def __new__(cls, name: str) -> Atom: ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -10,7 +11,7 @@ from . import _hornbeam
 from ._errors import HornbeamConnectionError, HornbeamError, HornbeamTimeoutError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable
 
 T = TypeVar("T")
 
@@ -29,7 +30,8 @@ def state_set(key: str, value: Any, ttl: float | None = None) -> None:
     ttl: seconds, above 0, after which the key is gone; None: it stays, and a
     ttl that it had is cleared.
     Raises HornbeamError where a limit of the daemon's configuration
-    (max_keys, max_bytes, max_value) is hit; the text names it.
+    (max_keys, max_bytes, max_value) is hit; the text names it.  A value of
+    more than 16 MiB is a ValueError whatever the limits.
     """
     _hornbeam.set(key, value, ttl)
 
@@ -55,18 +57,20 @@ def state_incr(key: str, delta: int = 1, ttl: float | None = None) -> int:
 
 def state_decr(key: str, delta: int = 1) -> int:
     """Subtracts delta from the integer at key: see state_incr."""
-    return _hornbeam.incr(key, -delta, None)
+    return _hornbeam.incr(key, -delta if isinstance(delta, int) else delta, None)
 
 
 def state_get_multi(keys: Iterable[str]) -> dict[str, Any]:
     """The values of several keys in one exchange; None for those that are not there."""
-    if isinstance(keys, str):
-        raise TypeError("keys are an iterable of str, not one str")
+    if isinstance(keys, str) or not isinstance(keys, Iterable):
+        raise TypeError(f"keys are an iterable of str, not one {type(keys).__name__}")
     return _hornbeam.get_multi(list(keys))
 
 
 def state_set_multi(mapping: Mapping[str, Any], ttl: float | None = None) -> None:
     """Sets several keys at once: others see none or all of them.  See state_set."""
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"keys and values are a mapping, not {type(mapping).__name__}")
     _hornbeam.set_multi(list(mapping.items()), ttl)
 
 
@@ -74,7 +78,7 @@ def state_keys(prefix: str = "", limit: int | None = None) -> list[str]:
     """The keys that start with prefix, sorted; at most limit of them."""
     if limit is None:
         return _hornbeam.keys(prefix, 0)
-    if limit < 1:
+    if isinstance(limit, int) and limit < 1:
         raise ValueError(f"a limit is above 0, not {limit}")
     return _hornbeam.keys(prefix, limit)
 
@@ -89,7 +93,7 @@ def state_cas(key: str, value: Any, version: int) -> bool:
 
     Version 0 sets a key that is not there.  A ttl that the key has goes on.
     """
-    if version < 0:
+    if isinstance(version, int) and version < 0:
         raise ValueError(f"a version is 0 or more, not {version}")
     return _hornbeam.cas(key, value, version)
 

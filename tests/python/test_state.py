@@ -90,10 +90,14 @@ def test_counters_count():
     assert state_incr("n") == 6
 
 
-@pytest.mark.parametrize("value", ["1", 1.0, None, True, [1]])
-def test_incr_of_what_is_no_integer_is_a_type_error(value):
+@pytest.mark.parametrize("value, kind", [
+    ("1", "a string"), (1.0, "a float"), (None, r"undefined \(None\)"), (True, "a boolean"), ([1], "a list"),
+    (b"1", "bytes"), ({1}, "a set"), (datetime.date(2026, 1, 2), "a date"), ((1, 2, 3), "a tuple"),
+    (Atom("one"), "the atom one"),
+])
+def test_incr_of_what_is_no_integer_is_a_type_error(value, kind):
     state_set("k", value)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=rf"^the value of 'k' is {kind}, not an integer$"):
         state_incr("k")
     assert same(state_get("k"), value)
 
@@ -194,13 +198,18 @@ def test_tiny_ttl_is_a_millisecond():
     eventually(lambda: state_get("k") is None, 5)
 
 
-@pytest.mark.parametrize("ttl", [0, -1, 0.0, -0.5, math.nan, math.inf, 10**400])
+@pytest.mark.parametrize("ttl", [0, -1, 0.0, -0.5, math.nan, math.inf, 1.1e11, 10**400])
 def test_ttl_out_of_range_is_a_value_error(ttl):
     for call in (lambda: state_set("k", 1, ttl), lambda: state_incr("k", 1, ttl), lambda: state_expire("k", ttl),
                  lambda: state_fetch("k", lambda: 1, ttl), lambda: state_set_multi({"k": 1}, ttl)):
-        with pytest.raises(ValueError):
+        with pytest.raises(ValueError, match="above 0 and at most 100000000000 seconds"):
             call()
     assert state_get("k") is None
+
+
+def test_longest_ttl_is_taken():
+    state_set("k", 1, ttl=10**11)
+    assert 10**11 - 1 < state_ttl("k") <= 10**11
 
 
 @pytest.mark.parametrize("ttl", [True, "1", [], datetime.timedelta(1)])
@@ -228,9 +237,22 @@ def test_keys_are_checked(call):
     call("é" * 512)
 
 
-def test_get_multi_of_one_str_is_a_type_error():
-    with pytest.raises(TypeError):
-        state_get_multi("key")
+@pytest.mark.parametrize("call, text", [
+    (lambda: state_get_multi("key"), "keys are an iterable of str, not one str"),
+    (lambda: state_get_multi(None), "keys are an iterable of str, not one NoneType"),
+    (lambda: state_set_multi([("k", 1)]), "keys and values are a mapping, not list"),
+    (lambda: state_incr("k", 1.0), "a delta is an int, not float"),
+    (lambda: state_decr("k", "1"), "a delta is an int, not str"),
+    (lambda: state_keys("k", "1"), "a limit is an int, not str"),
+    (lambda: state_keys(b"k"), "a prefix is a str, not bytes"),
+    (lambda: state_cas("k", 1, None), "a version is an int, not NoneType"),
+    (lambda: state_set_multi({"k": 1, "l": [Strange()]}), "'l': value[0]: Strange cannot be an Erlang term"),
+])
+def test_an_argument_of_another_type_is_a_type_error_that_names_it(call, text):
+    with pytest.raises(TypeError) as raised:
+        call()
+    assert str(raised.value) == text
+    assert state_get("k") is None
 
 
 class Strange:
