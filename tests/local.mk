@@ -3,6 +3,8 @@ TESTS += $(check_PROGRAMS)
 PYTEST_FILES = $(filter %.py,$(TESTS))
 EXTRA_DIST += tools/run.in tests/pytest.sh tests/pytest_tap.py $(PYTEST_FILES)
 
+ALL_LOCAL += run
+
 # The programs of the unit tests, without running them.
 unit-programs: $(check_PROGRAMS)
 .PHONY: unit-programs

@@ -1,5 +1,6 @@
 # Real processes, driven through harness.py.
 TESTS += \
+	%D%/test_build_run.py \
 	%D%/test_cli.py \
 	%D%/test_cli_config.py \
 	%D%/test_cli_faults.py \
@@ -19,6 +20,7 @@ TESTS += \
 	%D%/test_master_faults.py \
 	%D%/test_master_start.py \
 	%D%/test_python_module.py \
+	%D%/test_spec_state.py \
 	%D%/test_worker.py \
 	%D%/test_worker_faults.py \
 	%D%/test_wsgi.py
