@@ -17,7 +17,7 @@
 enum {
 	UNSENT_MOST = 8,       /* responses in one batch */
 	UNSENT_MICROSECONDS = 500, /* an application this slow gets each response sent at once */
-	OUT_KEEP = 16384       /* a larger buffer is given back when it is empty */
+	OUT_KEEP = 4096        /* a larger buffer is given back when it is empty: ten thousand may be idle */
 };
 
 void
