@@ -25,6 +25,7 @@
 #include "hornbeamd/shared.h"
 #include "hornbeamd/worker_entry.h"
 #include "hornbeamd/workers.h"
+#include "py/venv.h"
 
 /* The exit status for a failure before the loop. */
 static int
@@ -96,6 +97,32 @@ need_apps(const struct hb_config *config, const char *file, struct hb_error *err
 	return hb_error_set(err, HB_ERROR_CONFIG,
 	    "%s: apps: there is none; add `apps: [{mount: /, app: \"module:callable\"}]`",
 	    file != NULL ? file : HB_SYSCONFDIR "/hornbeam.yaml");
+}
+
+/* --check: what a start on this host would refuse, as far as that shows without one. */
+static int
+check_host(const struct hb_config *config, const char *file, struct hb_error *err)
+{
+	struct hb_identity identity;
+	gid_t group;
+
+	if (need_apps(config, file, err) == -1)
+		return -1;
+	if (config->python.venv != NULL) {
+		char *program = hb_py_venv_program(config->python.venv, HB_PYTHON_VERSION, err);
+
+		if (program == NULL)
+			return -1;
+		free(program);
+	}
+	if (config->control.group != NULL && hb_identity_group(config->control.group, "control.group", &group, err) == -1)
+		return -1;
+	if (geteuid() != 0)
+		return 0; /* who the daemon will run as is root's to say */
+	if (hb_identity_resolve(&identity, config, err) == -1)
+		return -1;
+	hb_identity_free(&identity);
+	return 0;
 }
 
 static int
@@ -177,11 +204,14 @@ close_all(struct hb_master *m, struct hb_listener *control)
 static int
 serve(const struct hb_config *config, const char *file, struct hb_error *err)
 {
-	struct hb_master m = {.config = config, .config_file = file, .exe_fd = -1, .null_fd = -1, .config_fd = -1,
+	char *path = file != NULL ? realpath(file, NULL) : NULL;
+	struct hb_master m = {.config = config, .config_file = path != NULL ? path : file, .exe_fd = -1, .null_fd = -1, .config_fd = -1,
 	    .counters_fd = -1};
 	struct hb_listener control = {.fd = -1};
 	int status;
 
+	hb_info("master: hornbeamd " PACKAGE_VERSION " with Python " HB_PYTHON_VERSION " starts, configuration %s",
+	    m.config_file != NULL ? m.config_file : "from the command line and the environment");
 	m.link_path = hb_xasprintf("%s.link", config->control.socket);
 	hb_notify_init();
 	hb_limits_apply(config);
@@ -199,6 +229,7 @@ serve(const struct hb_config *config, const char *file, struct hb_error *err)
 		(void)unlink(m.link_path); /* a companion that was killed leaves it */
 	}
 	close_all(&m, &control);
+	free(path);
 	return status;
 }
 
@@ -210,8 +241,9 @@ run(const struct hb_options *options)
 	struct hb_config *config = load_config(options, &file, &err);
 	int status;
 
-	if (config == NULL) {
+	if (config == NULL || (options->action == HB_ACTION_CHECK && check_host(config, file, &err) == -1)) {
 		fprintf(stderr, "hornbeamd: %s\n", err.text);
+		hb_config_free(config);
 		return exit_status(&err);
 	}
 	hb_log_open("hornbeamd", config->log.level);
@@ -248,7 +280,7 @@ main(int argc, char **argv)
 		status = hb_worker_entry(options.worker);
 		break;
 	case HB_ACTION_VERSION:
-		puts("hornbeamd " PACKAGE_VERSION);
+		puts("hornbeamd " PACKAGE_VERSION " (Python " HB_PYTHON_VERSION ")");
 		status = EX_OK;
 		break;
 	case HB_ACTION_HELP:

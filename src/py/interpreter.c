@@ -14,8 +14,6 @@
 #include "py/venv.h"
 #include "py/wrapper.h"
 
-#define PYTHON_VERSION_TEXT Py_STRINGIFY(PY_MAJOR_VERSION) "." Py_STRINGIFY(PY_MINOR_VERSION)
-
 PyTypeObject *
 hb_py_type(PyType_Spec *spec)
 {
@@ -164,7 +162,7 @@ set_link(const char *path)
 struct hb_py *
 hb_py_start(const struct hb_py_options *o, struct hb_error *err)
 {
-	char *program = o->venv != NULL ? hb_py_venv_program(o->venv, PYTHON_VERSION_TEXT, err)
+	char *program = o->venv != NULL ? hb_py_venv_program(o->venv, HB_PYTHON_VERSION, err)
 	                                : hb_xstrdup(HB_PYTHON);
 	struct hb_py *py;
 

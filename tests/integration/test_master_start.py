@@ -85,6 +85,30 @@ def test_check_and_print_config_start_nothing():
         d.stop()
 
 
+@pytest.mark.parametrize("change, words", [
+    ({"apps": []}, "apps: there is none; add `apps:"),
+    ({"python": {"venv": "/nonexistent"}}, "python.venv: /nonexistent: not a virtual environment"),
+    ({"control": {"socket": "/tmp/x.sock", "group": "no-such-group"}}, "there is no group 'no-such-group'"),
+    pytest.param({"user": "no-such-user"}, "user: there is no user 'no-such-user'", marks=needs_root),
+])
+def test_check_finds_what_a_start_here_would_refuse(change, words, tmp_path):
+    file = tmp_path / "hornbeam.yaml"
+    file.write_text(json.dumps({"apps": "a:b", **change}))
+    done = hornbeamd("-c", str(file), "--check")
+    assert (done.returncode, done.stdout) == (78, "")
+    assert words in done.stderr
+    assert done.stderr.startswith("hornbeamd: ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_start_is_logged_with_versions_and_the_configuration():
+    with Daemon() as d:
+        first = d.log().splitlines()[0]
+        version = hornbeamd("-V").stdout.split()
+        assert f"master: hornbeamd {version[1]} with Python 3." in first
+        assert first.endswith(f"starts, configuration {d.file}")
+
+
 def test_bad_configuration_is_78_with_its_place():
     assert "hornbeam.yaml:" in refused(78, config={"worker": 2})
 
