@@ -66,7 +66,12 @@ def application(environ, start_response):
     elif path == '/generator-exit':
         raise GeneratorExit
     elif path == '/memory':
-        bytearray(1 << 60)
+        [0] * (1 << 62)
+    elif path == '/no-memory':
+        import resource
+        size = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (size + (20 << 20), resource.RLIM_INFINITY))
+        bytearray(100 << 20)
     elif path == '/recursion':
         recurse()
     elif path == '/stop':
@@ -308,7 +313,8 @@ def test_a_forked_child_that_comes_back_answers_nobody(daemon, path):
 
 @pytest.mark.parametrize("path", [
     "/close-standard", "/chdir", "/umask", "/environ", "/signals", "/alarm", "/alarm-raises", "/mask",
-    "/recursion-limit", "/excepthook", "/modules", "/timezone"])
+    "/recursion-limit", "/excepthook", "/modules", "/timezone",
+    pytest.param("/no-memory", marks=pytest.mark.skipif(SLOW > 1, reason="the sanitizers take all address space"))])
 def test_a_process_that_an_application_bends_still_serves_drains_and_ends(path):
     with daemon_with() as d:
         pid = d.get("/").text
