@@ -4,6 +4,9 @@
 #include "cli/value.h"
 #include "config/units.h"
 
+/* Milliseconds: about 3,000 years, as in Python and Erlang. */
+static const int64_t TTL_MAX = 100000000000000;
+
 int
 cmd_state_set(struct cli *cli)
 {
@@ -19,6 +22,8 @@ cmd_state_set(struct cli *cli)
 		return cli_usage(cli, "--nx and --xx exclude each other");
 	if (ttl_text != NULL && (!hb_units_duration(ttl_text, &ttl) || ttl <= 0))
 		return cli_usage(cli, "--ttl takes a time such as 500ms, 60s or 1h, not '%s'", ttl_text);
+	if (ttl > TTL_MAX)
+		return cli_usage(cli, "--ttl is at most %lldh, not %s", (long long)(TTL_MAX / 3600000), ttl_text);
 	cli_begin(&request);
 	hb_term_put_tuple(&request, 3);
 	if (cli_put_key(&request, cli->args[0], &err) != 0 ||

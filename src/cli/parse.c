@@ -41,6 +41,8 @@ take_general(struct cli *cli, const struct cli_option *option, const char *value
 {
 	switch (option->letter) {
 	case 's':
+		if (*value == '\0')
+			return hb_error_set(err, HB_ERROR_USAGE, "-s takes the path of a socket, not ''");
 		cli->socket = value;
 		return 0;
 	case 't':

@@ -281,6 +281,8 @@ def test_a_reader_that_has_enough_ends_a_listing_quietly(daemon, cli, key):
         (("state", "set", "k", "v", "--ttl"), "--ttl takes TIME"),
         (("state", "set", "k", "v", "--ttl", "60"), "such as 500ms, 60s or 1h, not '60'"),
         (("state", "set", "k", "v", "--ttl", "0s"), "not '0s'"),
+        (("state", "set", "k", "v", "--ttl", "99999999h"), "--ttl is at most 27777777h"),
+        (("-s", "", "ping"), "-s takes the path of a socket"),
         (("state", "set", "k", "v", "--nx=1"), "--nx takes no value"),
         (("state", "set", "k", "v", "--nx", "--xx"), "exclude each other"),
         (("state", "set", "k", "1", "--int", "--json"), "exclude each other"),
