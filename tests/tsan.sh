@@ -11,6 +11,7 @@ skip() {
 	exit 0
 }
 
+[ "${HORNBEAM_ASAN:-no}" = no ] || skip "the same program is built by a build without other sanitizers"
 mkdir -p "$dir" || exit 1
 echo 'int main(void) { return 0; }' >"$dir/try.c"
 $cc -fsanitize=thread "$dir/try.c" -o "$dir/try" 2>/dev/null || skip "$cc has no ThreadSanitizer"

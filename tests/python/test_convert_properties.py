@@ -19,7 +19,8 @@ from hornbeam_erlang import Atom, Pid, Ref, _hornbeam
 from peers import Beam, Tool
 
 SEED = int(os.environ.get("HORNBEAM_TEST_SEED", time.time_ns() % 2**31))
-COUNT = 2500
+# The sanitizers take eight times as long; the breadth is for the build without.
+COUNT = 400 if os.environ.get("HORNBEAM_ASAN") == "yes" else 2500
 
 seeded = pytest.mark.parametrize("seed", [SEED])
 encode, decode = _hornbeam.encode, _hornbeam.decode
