@@ -1,7 +1,10 @@
 /*
  * The log: see log.h.  Standard error may be shared with other processes, so
  * it is not made non-blocking; poll(2) says beforehand whether a write of
- * less than PIPE_BUF bytes can block.
+ * less than PIPE_BUF bytes can block.  Two processes may be told so at once:
+ * a pipe is therefore opened anew where that is possible.  A descriptor of
+ * its own also keeps the log out of whatever gets number 2 when an
+ * application has closed standard error.
  */
 #include "common/log.h"
 
@@ -15,6 +18,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/fd.h"
 
 enum { LINE_MAX_BYTES = 4000 }; /* below PIPE_BUF: a line is written whole or not at all */
 
@@ -23,16 +27,19 @@ static const char *const level_names[] = {"debug", "info", "warning", "error"};
 static struct {
 	const char *name;
 	enum hb_log_level level;
+	int fd; /* -1: standard error itself */
 	uint64_t dropped;
 	uint64_t reported;
 	pthread_mutex_t lock;
-} state = {"hornbeam", HB_LOG_INFO, 0, 0, PTHREAD_MUTEX_INITIALIZER};
+} state = {"hornbeam", HB_LOG_INFO, -1, 0, 0, PTHREAD_MUTEX_INITIALIZER};
 
 void
 hb_log_open(const char *name, enum hb_log_level level)
 {
 	state.name = name;
 	state.level = level;
+	if (state.fd == -1)
+		state.fd = hb_fd_output(STDERR_FILENO);
 }
 
 void
@@ -50,13 +57,13 @@ hb_log_dropped(void)
 static bool
 write_line(const char *line, size_t len)
 {
-	struct pollfd pfd = {STDERR_FILENO, POLLOUT, 0};
+	struct pollfd pfd = {state.fd != -1 ? state.fd : STDERR_FILENO, POLLOUT, 0};
 	ssize_t n;
 
 	if (poll(&pfd, 1, 0) != 1 || !(pfd.revents & POLLOUT))
 		return false;
 	do
-		n = write(STDERR_FILENO, line, len);
+		n = write(pfd.fd, line, len);
 	while (n == -1 && errno == EINTR);
 	return n == (ssize_t)len;
 }

@@ -221,6 +221,13 @@ hb_accept(int listener, struct hb_address *peer)
 
 	peer->len = sizeof peer->u;
 	fd = accept4(listener, &peer->u.sa, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	/* Where an application has closed standard output, what it prints must not go to a client. */
+	if (fd != -1 && fd <= STDERR_FILENO) {
+		int low = fd;
+
+		fd = fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		close(low);
+	}
 	if (fd != -1 && peer->u.sa.sa_family != AF_UNIX)
 		(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 	return fd;

@@ -20,8 +20,9 @@ open_file(struct hb_access *a, struct hb_error *err)
 {
 	struct stat st;
 
-	a->fd = a->path != NULL ? open(a->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY, 0640)
-	                        : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	a->fd = a->path != NULL
+	            ? open(a->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0640)
+	            : hb_fd_output(STDOUT_FILENO);
 	if (a->fd == -1)
 		return hb_error_errno(err, HB_ERROR_BIND, "log.access: %s", a->path != NULL ? a->path : "-");
 	a->regular = fstat(a->fd, &st) == 0 && S_ISREG(st.st_mode);

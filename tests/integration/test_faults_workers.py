@@ -6,6 +6,7 @@ import http.client
 import os
 import pathlib
 import re
+import select
 import signal
 import threading
 import time
@@ -108,8 +109,8 @@ def application(environ, start_response):
         for fd in (0, 1, 2):
             os.close(fd)
     elif path == '/print':
-        print('x' * 100000)
-        print('y' * 100000, file=sys.stderr)
+        print('x' * 100000, flush=True)
+        print('y' * 100000, file=sys.stderr, flush=True)
     elif path == '/chdir':
         os.chdir('/proc')
     elif path == '/umask':
@@ -333,6 +334,20 @@ def test_a_process_that_an_application_bends_still_serves_drains_and_ends(path):
         d.proc.terminate()
         assert d.wait(10) == 0
         assert time.monotonic() - start < 8 * SLOW
+
+
+def test_what_is_printed_after_an_application_closed_its_output_goes_to_no_client():
+    with daemon_with() as d, contextlib.ExitStack() as stack:
+        assert asked(d, "/close-standard") == 200
+        held = [stack.enter_context(d.connect()) for _ in range(5)]  # one of them would be number 2
+        for s in held:
+            s.sendall(GET % b"/")
+            assert s.recv(1000).startswith(b"HTTP/1.1 200")
+        assert asked(d, "/print") == 500
+        assert asked(d, "/exit") == 500
+        assert d.raw(b"bad\r\n\r\n").startswith(b"HTTP/1.1 400")
+        assert select.select(held, [], [], 0)[0] == []
+        assert "SystemExit: 3" in d.log(), "the log goes where it went"
 
 
 def test_a_thread_that_does_not_end_is_waited_for_until_the_graceful_timeout():

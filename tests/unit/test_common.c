@@ -102,6 +102,26 @@ START_TEST(descriptor_crosses_a_unix_socket)
 }
 END_TEST
 
+START_TEST(output_to_a_pipe_never_waits_and_leaves_its_sharers_as_they_are)
+{
+	char block[4096] = {0};
+	int p[2], own;
+	ssize_t n;
+
+	ck_assert_int_eq(pipe(p), 0);
+	own = hb_fd_output(p[1]);
+	ck_assert_int_gt(own, STDERR_FILENO);
+	while ((n = write(own, block, sizeof block)) > 0)
+		;
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_int_eq(fcntl(p[1], F_GETFL) & O_NONBLOCK, 0);
+	ck_assert_int_ne(fcntl(own, F_GETFD) & FD_CLOEXEC, 0);
+	ck_assert_int_eq(read(p[0], block, sizeof block), sizeof block);
+	close(p[0]);
+	ck_assert_int_eq(hb_fd_output(-1), -1);
+}
+END_TEST
+
 START_TEST(log_drops_and_counts_when_its_reader_hangs)
 {
 	int p[2], saved = dup(STDERR_FILENO);
@@ -139,6 +159,7 @@ unit_suite(void)
 	tcase_add_test(t, utf8_follows_rfc_3629);
 	tcase_add_test(t, errno_text_follows_the_cause);
 	tcase_add_test(t, descriptor_crosses_a_unix_socket);
+	tcase_add_test(t, output_to_a_pipe_never_waits_and_leaves_its_sharers_as_they_are);
 	tcase_add_test(t, log_drops_and_counts_when_its_reader_hangs);
 	suite_add_tcase(s, t);
 	return s;
