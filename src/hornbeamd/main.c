@@ -4,6 +4,7 @@
  */
 #include <event2/event.h>
 #include <fcntl.h>
+#include <paths.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,8 +205,8 @@ close_all(struct hb_master *m, struct hb_listener *control)
 static int
 serve(const struct hb_config *config, const char *file, struct hb_error *err)
 {
-	char *path = file != NULL ? realpath(file, NULL) : NULL;
-	struct hb_master m = {.config = config, .config_file = path != NULL ? path : file, .exe_fd = -1, .null_fd = -1, .config_fd = -1,
+	char *path = file != NULL && strcmp(file, _PATH_DEVNULL) != 0 ? realpath(file, NULL) : NULL;
+	struct hb_master m = {.config = config, .config_file = path, .exe_fd = -1, .null_fd = -1, .config_fd = -1,
 	    .counters_fd = -1};
 	struct hb_listener control = {.fd = -1};
 	int status;
