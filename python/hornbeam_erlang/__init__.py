@@ -72,3 +72,8 @@ __all__ = [
     "state_set_multi",
     "state_ttl",
 ]
+
+# A traceback shows the name that can be imported.
+for _error in (CallError, HornbeamConnectionError, HornbeamError, HornbeamPermissionError, HornbeamTimeoutError,
+               RemoteError):
+    _error.__module__ = __name__

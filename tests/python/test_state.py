@@ -329,6 +329,9 @@ def test_module_says_what_it_is():
     assert issubclass(hb.CallError, HornbeamError)
     assert issubclass(hb.RemoteError, HornbeamError)
     for name in hb.__all__:
-        assert getattr(hb, name).__doc__
+        thing = getattr(hb, name)
+        assert thing.__doc__
+        if isinstance(thing, type):
+            assert f"{thing.__module__}.{thing.__qualname__}" == f"hornbeam_erlang.{name}"
     with pytest.raises(RuntimeError):
         _hornbeam.configure("/x", "direct", "client")
