@@ -33,9 +33,31 @@ static struct {
 	pthread_mutex_t lock;
 } state = {"hornbeam", HB_LOG_INFO, -1, 0, 0, PTHREAD_MUTEX_INITIALIZER};
 
+/* Another thread may be in the middle of a line when the process forks. */
+static void
+lock(void)
+{
+	pthread_mutex_lock(&state.lock);
+}
+
+static void
+unlock(void)
+{
+	pthread_mutex_unlock(&state.lock);
+}
+
+static void
+watch_forks(void)
+{
+	pthread_atfork(lock, unlock, unlock);
+}
+
 void
 hb_log_open(const char *name, enum hb_log_level level)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, watch_forks);
 	state.name = name;
 	state.level = level;
 	if (state.fd == -1)
@@ -105,7 +127,7 @@ emit_locked(enum hb_log_level level, const char *text)
 {
 	char note[64];
 
-	pthread_mutex_lock(&state.lock);
+	lock();
 	if (state.dropped != state.reported) {
 		uint64_t lost = state.dropped - state.reported;
 
@@ -116,7 +138,7 @@ emit_locked(enum hb_log_level level, const char *text)
 			state.dropped = state.reported, state.reported -= lost;
 	}
 	emit(level, text);
-	pthread_mutex_unlock(&state.lock);
+	unlock();
 }
 
 void

@@ -1,8 +1,11 @@
 /* Buffers, strings, errors, descriptors. */
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -146,6 +149,40 @@ START_TEST(log_drops_and_counts_when_its_reader_hangs)
 }
 END_TEST
 
+static void *
+log_on(void *stop)
+{
+	while (!atomic_load((atomic_bool *)stop))
+		hb_info("another line");
+	return NULL;
+}
+
+START_TEST(child_of_a_process_that_logs_can_log)
+{
+	int null = open("/dev/null", O_WRONLY), saved = dup(STDERR_FILENO), status = 0;
+	atomic_bool stop = false;
+	pthread_t thread;
+
+	ck_assert_int_ne(dup2(null, STDERR_FILENO), -1);
+	hb_log_open("test", HB_LOG_INFO);
+	ck_assert_int_eq(pthread_create(&thread, NULL, log_on, &stop), 0);
+	for (int i = 0; i < 200 && status == 0; i++) {
+		pid_t pid = fork();
+
+		if (pid == 0) {
+			alarm(2);
+			hb_info("a child's line");
+			_exit(0);
+		}
+		ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	}
+	atomic_store(&stop, true);
+	pthread_join(thread, NULL);
+	dup2(saved, STDERR_FILENO);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 Suite *
 unit_suite(void)
 {
@@ -160,6 +197,7 @@ unit_suite(void)
 	tcase_add_test(t, errno_text_follows_the_cause);
 	tcase_add_test(t, descriptor_crosses_a_unix_socket);
 	tcase_add_test(t, output_to_a_pipe_never_waits_and_leaves_its_sharers_as_they_are);
+	tcase_add_test(t, child_of_a_process_that_logs_can_log);
 	tcase_add_test(t, log_drops_and_counts_when_its_reader_hangs);
 	suite_add_tcase(s, t);
 	return s;
