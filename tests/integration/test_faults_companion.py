@@ -38,7 +38,8 @@ def application(environ, start_response):
 
 
 def daemon_with(workers=2, **more):
-    return Daemon("app:application", files={"app.py": APP, **more.pop("files", {})}, config={"workers": workers}, **more)
+    files = {"app.py": APP, **more.pop("files", {})}
+    return Daemon("app:application", files=files, config={"workers": workers, **more.pop("config", {})}, **more)
 
 
 def restarts(d):
@@ -291,3 +292,26 @@ def test_nothing_is_left_after_an_end_in_order():
         d.proc.terminate()
         assert d.wait(20) == 0
         assert marked(mark) == []
+
+
+def test_processes_that_are_stopped_do_not_hold_up_the_end():
+    with daemon_with(config={"timeouts": {"graceful": "500ms"}}) as d:
+        d.note()
+        pause(d.companion_pid())
+        pause(d.worker_pids()[0])
+        d.proc.terminate()
+        assert d.wait(15) == 0
+        assert "timeouts.graceful; killing their workers" in d.log()
+        assert "did not end by itself; killing it" in d.log()
+
+
+def test_a_companion_that_loses_its_helper_goes_on_or_is_replaced():
+    with daemon_with() as d:
+        beam = d.companion_pid()
+        helper, = descendants(beam)
+        os.kill(helper, signal.SIGKILL)
+        eventually(lambda: not alive(helper))
+        eventually(lambda: isinstance(incr(d)[1], int))
+        assert d.hornbeam("state", "incr", "n").returncode == 0
+        assert d.companion_pid() == beam or restarts(d) == 1
+        d.note()
