@@ -4,13 +4,14 @@
 %% A key is a binary of 1 to 1024 bytes in UTF-8.  A time to live is a number of
 %% seconds above 0.  An atom that this node does not know makes reading a
 %% value an error, as values are decoded with `safe`.  What cannot be done
-%% raises error({Class, Text}), Class one of type, value and limit.
+%% raises error({Class, Text}), Class one of type, value and limit.  What only
+%% Python has, such as a datetime, is {'$py', Kind, Payload}.
 -module(hornbeam_state).
 
 -compile({no_auto_import, [get/1]}).
 -export([get/1, get/2, gets/1, get_multi/1, exists/1, keys/0, keys/1, keys/2, ttl/1]).
 -export([set/2, set/3, add/2, add/3, delete/1, set_multi/1, set_multi/2, cas/3, expire/2]).
--export([incr/1, incr/2, incr/3, decr/1, decr/2, fetch/2, fetch/3]).
+-export([incr/1, incr/2, incr/3, decr/1, decr/2, fetch/2, fetch/3, python_atoms/0]).
 -export_type([key/0, ttl/0]).
 
 -type key() :: binary().
@@ -180,6 +181,14 @@ compute(Key, Token, Fun, Ms) ->
             erlang:raise(Class, Reason, Stack)
     end.
 
+%% -doc The atoms of Python's own values, {'$py', Kind, Payload}.  That they
+%% stand in this module makes them known to the node before one is read.
+-spec python_atoms() -> [atom()].
+python_atoms() ->
+    ['$py', nan, inf, '-inf' | [
+        float, complex, set, frozenset, tuple, decimal, uuid, date, time, datetime, timedelta, timezone
+    ]].
+
 %% A call of the leases, which answer to links and processes alike.
 ask(Request) ->
     Tag = erlang:monitor(process, hornbeam_lease),
@@ -210,7 +219,12 @@ encode(Value) when is_integer(Value) -> Value;
 encode(Value) -> term_to_binary(Value).
 
 decode(Value) when is_integer(Value) -> Value;
-decode(Value) -> binary_to_term(Value, [safe]).
+decode(Value) ->
+    try
+        binary_to_term(Value, [safe])
+    catch
+        error:badarg -> refuse(value, "the value has an atom that this node does not know")
+    end.
 
 ms(Ttl) when is_number(Ttl), Ttl > 0, Ttl < 1.0e11 -> ceil(Ttl * 1000);
 ms(_Ttl) -> hornbeam_error:throw(value, "a time to live is a number of seconds above 0").
