@@ -7,7 +7,6 @@
 #include "worker/accept.h"
 
 #include <errno.h>
-#include <poll.h>
 
 #include "common/log.h"
 #include "net/listener.h"
@@ -59,34 +58,37 @@ above_share(const struct hb_worker *w)
 	return w->conns_count > total / n + total / n / 4 + SHARE_SLACK;
 }
 
-static void
+/* Returns how many it took. */
+static unsigned
 accept_some(struct hb_worker_listener *l, unsigned most, bool fairly)
 {
 	struct hb_worker *w = l->worker;
 	struct hb_address peer;
+	unsigned n;
 
-	for (unsigned i = 0; i < most; i++) {
+	for (n = 0; n < most; n++) {
 		int conn;
 
 		if (w->conns_count >= w->config->limits.connections) {
 			pause_accepting(w, 0);
-			return;
+			break;
 		}
 		if (fairly && above_share(w)) {
 			pause_accepting(w, PAUSE_MICROSECONDS);
-			return;
+			break;
 		}
 		conn = hb_accept(l->fd, &peer);
 		if (conn == -1) {
 			if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
-				return;
+				break;
 			if (hb_rate_allows(&w->refusals, w->now))
 				hb_err("listen: accept: %m");
 			pause_accepting(w, FAULT_MICROSECONDS);
-			return;
+			break;
 		}
 		hb_conn_new(l, conn, &peer);
 	}
+	return n;
 }
 
 static void
@@ -95,7 +97,7 @@ on_connection(int fd, short what, void *arg)
 	struct hb_worker_listener *l = arg;
 
 	hb_worker_wake(l->worker);
-	accept_some(l, l->worker->accept_at_once, true);
+	(void)accept_some(l, l->worker->accept_at_once, true);
 }
 
 static void
@@ -106,7 +108,8 @@ on_again(int fd, short what, void *arg)
 	hb_worker_wake(w);
 	resume_accepting(w);
 	for (size_t i = 0; i < w->listeners_count && w->accepting; i++)
-		accept_some(&w->listeners[i], AT_ONCE_ALONE, false);
+		if (accept_some(&w->listeners[i], AT_ONCE_ALONE, false) > 0)
+			w->alone_until = w->now + ALONE_MS;
 }
 
 void
