@@ -12,6 +12,7 @@ ERL_MODULES = \
 	hornbeam_link_listener \
 	hornbeam_link_ops \
 	hornbeam_link_sup \
+	hornbeam_link_terms \
 	hornbeam_links \
 	hornbeam_log \
 	hornbeam_state \

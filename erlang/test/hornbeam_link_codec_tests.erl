@@ -21,6 +21,20 @@ lengths_out_of_range_test_() ->
      || Length <- [0, 11, ?HB_LINK_FRAME_MAX + 1, 16#ffffffff]
     ].
 
+large_payloads_are_counted_before_they_are_decoded_test_() ->
+    Count = 3000000,
+    Nils = binary:copy(<<106>>, Count),
+    Pairs = {[{<<"k", (integer_to_binary(N))/binary>>, N * 1000000000000} || N <- lists:seq(1, 100000)], 0},
+    [
+        ?_assertThrow({refused, limit, _}, hornbeam_link_codec:decode(<<131, 108, Count:32, Nils/binary, 106>>)),
+        ?_assertThrow({refused, limit, _}, hornbeam_link_codec:decode(<<131, (binary:copy(<<104, 1>>, Count))/binary, 106>>)),
+        ?_assertThrow({refused, limit, _}, hornbeam_link_codec:decode(<<131, 108, 16#ffffffff:32, Nils/binary>>)),
+        ?_assertThrow({refused, protocol, _}, hornbeam_link_codec:decode(<<131, 105, Count:32, Nils/binary>>)),
+        ?_assertThrow({refused, protocol, _}, hornbeam_link_codec:decode(<<131, 109, 100000:32, Nils:99999/binary>>)),
+        ?_assertThrow({refused, protocol, _}, hornbeam_link_codec:decode(term_to_binary(lists:duplicate(20000, 1.0)))),
+        ?_assertEqual(Pairs, hornbeam_link_codec:decode(term_to_binary(Pairs)))
+    ].
+
 refused_payloads_test_() ->
     Deep = binary:copy(<<104, 1>>, 10000),
     Compressed = term_to_binary(lists:duplicate(1000, a), [compressed]),

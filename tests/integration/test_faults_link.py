@@ -12,7 +12,7 @@ import zlib
 import pytest
 import wire
 from harness import PRELOAD, PYTHON, SLOW, Daemon, environment, eventually
-from wire import (CAS, COMPANION_STATUS, FETCH, GET, INCR, KEYS, SET, SET_MULTI, ZERO, atom, binary, companion_status,
+from wire import (CAS, COMPANION_STATUS, FETCH, GET, GET_MULTI, INCR, KEYS, SET, SET_MULTI, ZERO, atom, binary, companion_status,
                   link, term, tuple_of)
 
 APP = """
@@ -69,6 +69,29 @@ def test_a_garbage_term_is_an_error_and_the_link_goes_on(daemon, payload):
             assert kind == "error" and cause in ("protocol", "type", "value"), (cause, text)
         assert peer.call(wire.PING) == "pong"
     assert companion_status(daemon)["atoms"] == atoms
+    served(daemon)
+
+
+COUNT = 15_000_000
+SWOLLEN = {
+    "nils": b"l" + struct.pack(">I", COUNT) + b"j" * (COUNT + 1),
+    "integers": b"l" + struct.pack(">I", COUNT // 2) + b"a\1" * (COUNT // 2) + b"j",
+    "nested": b"h\1" * (COUNT // 2) + b"j",
+    "a tuple": b"i" + struct.pack(">I", COUNT) + b"j" * COUNT,
+    "a map": b"t" + struct.pack(">I", COUNT // 7) + b"b\1\2\3\4a\1" * (COUNT // 7),
+    "empty binaries": b"l" + struct.pack(">I", COUNT // 5) + b"m\0\0\0\0" * (COUNT // 5) + b"j",
+}
+
+
+@pytest.mark.parametrize("kind", SWOLLEN)
+def test_a_term_that_would_swell_when_decoded_is_refused(daemon, kind):
+    beam = daemon.companion_pid()
+    before = memory(beam)
+    with link(daemon) as peer:
+        for op in (SET, GET_MULTI, SET_MULTI):
+            answer, cause, _text = peer.call(op, term(SWOLLEN[kind]))
+            assert answer == "error" and cause in ("limit", "protocol")
+    assert memory(beam) - before < 100 << 20
     served(daemon)
 
 
