@@ -21,5 +21,9 @@ PYTHONDONTWRITEBYTECODE=1
 HORNBEAM_BUILD=$top_builddir
 export PATH PYTHONPATH PYTHONDONTWRITEBYTECODE HORNBEAM_BUILD
 exec 3>&1 >/dev/null
-exec env ${asan:+LD_PRELOAD="$asan${ubsan:+ $ubsan}"} "$PYTHON" -m pytest -q -p pytest_tap -p no:cacheprovider \
+env ${asan:+LD_PRELOAD="$asan${ubsan:+ $ubsan}"} "$PYTHON" -m pytest -q -p pytest_tap -p no:cacheprovider \
 	--rootdir="$top_srcdir/tests" "$path" "$@"
+status=$?
+# 1: tests failed, which their lines have told
+[ "$status" -eq 1 ] && exit 0
+exit "$status"
