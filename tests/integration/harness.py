@@ -68,6 +68,11 @@ def alive(pid):
     return stat.rpartition(")")[2].split()[0] not in "ZX"
 
 
+def resident(pid):
+    """The resident memory of a process, in bytes."""
+    return int(pathlib.Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) * 1024
+
+
 def children(pid):
     """The ids of a process's children."""
     try:

@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from harness import SLOW, Daemon, eventually, read_all
+from harness import SLOW, Daemon, eventually, read_all, resident
 from http_client import Reader
 
 MIB = 1 << 20
@@ -69,15 +69,6 @@ def daemon():
         assert d.worker_pids() == pids, "a worker died of a client"
 
 
-def field(pid, name):
-    """A figure of /proc/PID/status in bytes."""
-    return int(pathlib.Path(f"/proc/{pid}/status").read_text().split(f"{name}:")[1].split()[0]) * 1024
-
-
-def resident(d):
-    return field(*d.worker_pids(), "VmRSS")
-
-
 def descriptors(d):
     return len(os.listdir(f"/proc/{d.worker_pids()[0]}/fd"))
 
@@ -94,14 +85,14 @@ def ask(s, target):
 
 def test_a_response_of_500_megabytes_takes_little_memory(daemon):
     served(daemon)
-    before, total = resident(daemon), 0
+    before, total = resident(*daemon.worker_pids()), 0
     with daemon.connect() as s:
         s.sendall(b"GET /stream?large,8000,65536 HTTP/1.0\r\n\r\n")
         while part := s.recv(1 << 20):
             total += len(part)
             assert total > 1 or served(daemon)
     assert total > 8000 * 65536
-    assert SLOW > 1 or resident(daemon) - before < 5 * MIB
+    assert SLOW > 1 or resident(*daemon.worker_pids()) - before < 5 * MIB
 
 
 def leave_in_mid_response(d, name):
@@ -127,16 +118,16 @@ def test_clients_that_go_away_in_mid_response_leave_nothing(daemon):
     fds = descriptors(daemon)
     leave_in_mid_response(daemon, "first")
     eventually(lambda: descriptors(daemon) <= fds)
-    before = resident(daemon)
+    before = resident(*daemon.worker_pids())
     for i in range(3):
         leave_in_mid_response(daemon, f"more{i}")
     eventually(lambda: descriptors(daemon) <= fds)
-    assert SLOW > 1 or resident(daemon) - before < 4 * MIB
+    assert SLOW > 1 or resident(*daemon.worker_pids()) - before < 4 * MIB
 
 
 def test_fifty_readers_of_a_byte_at_a_time_hold_little_memory_and_delay_nobody(daemon):
     served(daemon)
-    before = resident(daemon)
+    before = resident(*daemon.worker_pids())
     with contextlib.ExitStack() as stack:
         slow = []
         for i in range(50):
@@ -149,7 +140,7 @@ def test_fifty_readers_of_a_byte_at_a_time_hold_little_memory_and_delay_nobody(d
         for _ in range(20):
             assert all(len(s.recv(1)) == 1 for s in slow)
             served(daemon)
-        assert SLOW > 1 or resident(daemon) - before < 50 * MIB
+        assert SLOW > 1 or resident(*daemon.worker_pids()) - before < 50 * MIB
     eventually(lambda: all(f"slow{i}" in daemon.get("/closed").text.split() for i in range(50)))
 
 
@@ -175,11 +166,11 @@ def test_a_body_above_the_limit_is_refused_by_its_length(daemon):
 
 def test_a_body_of_just_the_limit_is_taken(daemon):
     served(daemon)
-    before = resident(daemon)
+    before = resident(*daemon.worker_pids())
     answer = daemon.request("POST", "/upload", body=bytes(64 * MIB), timeout=30)
     assert (answer.status, answer.text) == (200, str(64 * MIB))
     # the file of the body goes behind the answer
-    assert SLOW > 1 or eventually(lambda: resident(daemon) - before < 10 * MIB)
+    assert SLOW > 1 or eventually(lambda: resident(*daemon.worker_pids()) - before < 10 * MIB)
 
 
 def test_a_chunked_body_without_end_is_cut_at_the_limit(daemon):

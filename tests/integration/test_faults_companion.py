@@ -12,7 +12,7 @@ import uuid
 
 import pytest
 import wire
-from harness import PYTHON, SLOW, Daemon, alive, descendants, environment, eventually
+from harness import PRELOAD, PYTHON, SLOW, Daemon, alive, descendants, environment, eventually
 
 APP = """
 import os, pathlib, time
@@ -76,9 +76,7 @@ while True:
         self.over = threading.Event()
 
     def __enter__(self):
-        env = environment(HORNBEAM_SOCKET=str(self.daemon.socket))
-        if SLOW > 1:
-            env["LD_PRELOAD"] = os.environ.get("HORNBEAM_LIBASAN", "")
+        env = environment(HORNBEAM_SOCKET=str(self.daemon.socket), **PRELOAD)
         self.script = subprocess.Popen([PYTHON, "-c", self.SCRIPT], env=env, stdout=subprocess.PIPE, text=True)
         self.threads = [threading.Thread(target=t) for t in (self.read, self.ask, self.ask, self.plain)]
         for t in self.threads:

@@ -11,9 +11,9 @@ import zlib
 
 import pytest
 import wire
-from harness import PRELOAD, PYTHON, SLOW, Daemon, environment, eventually
-from wire import (CAS, COMPANION_STATUS, FETCH, GET, GET_MULTI, INCR, KEYS, SET, SET_MULTI, ZERO, atom, binary, companion_status,
-                  link, term, tuple_of)
+from harness import PRELOAD, PYTHON, SLOW, Daemon, environment, eventually, resident
+from wire import (CAS, COMPANION_STATUS, FETCH, GET, GET_MULTI, INCR, KEYS, SET, SET_MULTI, ZERO, atom, binary,
+                  companion_status, link, term, tuple_of)
 
 APP = """
 from hornbeam_erlang import state_incr
@@ -22,12 +22,6 @@ def application(environ, start_response):
     start_response('200 OK', [('Content-Type', 'text/plain')])
     return [b'%d' % state_incr('http')]
 """
-
-
-def memory(pid):
-    """Resident bytes of a process."""
-    with open(f"/proc/{pid}/status") as f:
-        return int(f.read().split("VmRSS:")[1].split()[0]) * 1024
 
 
 @pytest.fixture(scope="module")
@@ -86,12 +80,12 @@ SWOLLEN = {
 @pytest.mark.parametrize("kind", SWOLLEN)
 def test_a_term_that_would_swell_when_decoded_is_refused(daemon, kind):
     beam = daemon.companion_pid()
-    before = memory(beam)
+    before = resident(beam)
     with link(daemon) as peer:
         for op in (SET, GET_MULTI, SET_MULTI):
             answer, cause, _text = peer.call(op, term(SWOLLEN[kind]))
             assert answer == "error" and cause in ("limit", "protocol")
-    assert memory(beam) - before < 100 << 20
+    assert resident(beam) - before < 100 << 20
     served(daemon)
 
 
@@ -137,12 +131,12 @@ def test_half_a_frame_and_then_silence_costs_little(daemon):
     beam = daemon.companion_pid()
     half = [link(daemon) for _ in range(20)]
     try:
-        before = memory(beam)
+        before = resident(beam)
         for peer in half:  # the length of a large frame, and little of it
             peer.sock.sendall(struct.pack(">IBBBBII", 16 << 20, 1, SET, 0, 0, 1, 0) + b"x" * 1000)
         for _ in range(20):
             served(daemon)
-        assert memory(beam) - before < 30 << 20
+        assert resident(beam) - before < 30 << 20
     finally:
         for peer in half:
             peer.sock.close()
@@ -213,7 +207,7 @@ def test_clients_that_never_read_are_cut_and_cost_little(daemon):
         names = b"".join(tuple_of(binary(b"many:%05d" % i), ZERO) for i in range(50000))
         many = term(tuple_of(b"l" + struct.pack(">I", 50000) + names + b"j", ZERO))
         assert peer.call(SET_MULTI, many) == "ok"
-    before = memory(beam)
+    before = resident(beam)
     floods = [
         wire.frame(GET, term(binary(b"big"))) * 1000,
         wire.frame(KEYS, term(tuple_of(binary(b"many:"), ZERO))) * 1000,
@@ -225,7 +219,7 @@ def test_clients_that_never_read_are_cut_and_cost_little(daemon):
         cut = [pool.submit(deaf, daemon, data) for data in floods]
         while not all(c.done() for c in cut):
             served(daemon)
-            most = max(most, memory(beam))
+            most = max(most, resident(beam))
             concurrent.futures.wait(cut, 0.05)
     for c in cut:
         assert 9 < c.result() < 20 * SLOW

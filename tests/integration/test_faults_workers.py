@@ -4,7 +4,6 @@ import concurrent.futures
 import contextlib
 import http.client
 import os
-import pathlib
 import re
 import select
 import signal
@@ -12,7 +11,7 @@ import threading
 import time
 
 import pytest
-from harness import SLOW, Daemon, alive, descendants, eventually, read_all
+from harness import SLOW, Daemon, alive, descendants, eventually, read_all, resident
 
 # What an application may do to its process, by path.
 APP = """
@@ -371,5 +370,4 @@ def application(environ, start_response):
     with Daemon("app:application", files={"app.py": source}) as d:
         assert d.get("/", timeout=60).text == "same"
         pid, = d.worker_pids()
-        rss = int(pathlib.Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0])
-        assert SLOW > 1 or rss < 40000, rss
+        assert SLOW > 1 or resident(pid) < 40 << 20

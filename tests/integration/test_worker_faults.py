@@ -1,13 +1,12 @@
 """Readers that are slow, applications that fork or answer late, workers that sleep: what must not spread."""
 
 import os
-import pathlib
 import signal
 import socket
 import time
 
 import pytest
-from harness import SLOW, Daemon, alive, eventually, read_all
+from harness import SLOW, Daemon, alive, eventually, read_all, resident
 
 APP = """
 import os, signal, time
@@ -84,11 +83,6 @@ def read_until(s, end):
         assert part, data
         data += part
     return data
-
-
-def resident(pid):
-    """Resident memory in bytes."""
-    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def test_a_stream_to_a_slow_reader_takes_bounded_memory():
