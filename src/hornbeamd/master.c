@@ -138,12 +138,12 @@ on_stop(evutil_socket_t sig, short what, void *arg)
 	switch (m->state) {
 	case HB_MASTER_STARTING:
 	case HB_MASTER_READY:
-		hb_info("master: signal %d: draining", (int)sig);
+		hb_info("master: SIG%s: draining", sigabbrev_np((int)sig));
 		drain(m);
 		break;
 	case HB_MASTER_DRAINING:
 	case HB_MASTER_STOPPING:
-		hb_info("master: signal %d again: stopping at once", (int)sig);
+		hb_info("master: SIG%s again: stopping at once", sigabbrev_np((int)sig));
 		stop_now(m);
 		break;
 	}

@@ -1,4 +1,5 @@
 /* Applications by name: "module:callable", "module:object.attribute", "module:factory()". */
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,6 +21,34 @@ get_attribute(PyObject *module, const char *name)
 	}
 	free(copy);
 	return object;
+}
+
+/* Whether an attribute, if there, is a function made by `async def`. */
+static bool
+is_async(PyObject *object, const char *attribute)
+{
+	PyObject *function = attribute != NULL ? PyObject_GetAttrString(object, attribute) : Py_NewRef(object);
+	PyObject *code = function != NULL ? PyObject_GetAttrString(function, "__code__") : NULL;
+	bool yes = code != NULL && PyCode_Check(code) && (((PyCodeObject *)code)->co_flags & CO_COROUTINE) != 0;
+
+	PyErr_Clear();
+	Py_XDECREF(function);
+	Py_XDECREF(code);
+	return yes;
+}
+
+/* What WSGI can call, or an exception: each request to anything else would fail. */
+static int
+check_callable(const char *spec, PyObject *found)
+{
+	if (!PyCallable_Check(found))
+		PyErr_Format(PyExc_TypeError, "%s is not callable: %R", spec, found);
+	else if (is_async(found, NULL) || is_async((PyObject *)Py_TYPE(found), "__call__"))
+		PyErr_Format(PyExc_TypeError,
+		    "%s is asynchronous, an ASGI application it seems: this release serves WSGI applications only", spec);
+	else
+		return 0;
+	return -1;
 }
 
 static PyObject *
@@ -47,10 +76,8 @@ find(const char *spec)
 		Py_XDECREF(made);
 	} else
 		found = get_attribute(module, name);
-	if (found != NULL && !PyCallable_Check(found)) {
-		PyErr_Format(PyExc_TypeError, "%s is not callable: %R", spec, found);
+	if (found != NULL && check_callable(spec, found) == -1)
 		Py_CLEAR(found);
-	}
 out:
 	Py_XDECREF(module);
 	free(module_name);
