@@ -3,7 +3,6 @@
 import concurrent.futures
 import os
 import random
-import socket
 import struct
 import subprocess
 import time
