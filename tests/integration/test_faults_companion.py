@@ -138,7 +138,7 @@ def test_calls_in_flight_fail_at_once_when_the_companion_dies():
     with daemon_with() as d:
         incr(d)
         beam = d.companion_pid()
-        os.kill(beam, signal.SIGSTOP)
+        pause(beam)
         cli = subprocess.Popen([f"{os.environ['top_builddir']}/hornbeam", "state", "get", "n", "-t", "30s"],
                                env=environment(HORNBEAM_SOCKET=str(d.socket)), stderr=subprocess.PIPE, text=True)
         with concurrent.futures.ThreadPoolExecutor() as pool:
