@@ -4,7 +4,7 @@ TESTS += \
 	%D%/test_convert_properties.py \
 	%D%/test_processes.py \
 	%D%/test_state.py
-EXTRA_DIST += %D%/companion.py %D%/conftest.py %D%/peers.py %D%/term_peer.erl
+EXTRA_DIST += %D%/companion.py %D%/conftest.py %D%/peers.py %D%/term_peer.erl %D%/typed_user.py
 
 # The C side of the property tests.
 EXTRA_PROGRAMS += %D%/term_tool

@@ -1,0 +1,58 @@
+"""A user's program for mypy --strict: what the types of hornbeam_erlang promise.  It is never run."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+import hornbeam_erlang
+from hornbeam_erlang import (
+    Atom,
+    HornbeamConnectionError,
+    HornbeamTimeoutError,
+    state_add,
+    state_cas,
+    state_decr,
+    state_delete,
+    state_expire,
+    state_fetch,
+    state_get,
+    state_get_multi,
+    state_gets,
+    state_incr,
+    state_keys,
+    state_set,
+    state_set_multi,
+    state_ttl,
+)
+
+
+def single(name: str) -> None:
+    state_set(f"user:{name}", {"name": name, "tags": (b"raw", Atom("new"))}, ttl=1.5)
+    assert_type(state_get("user", default=3), Any)
+    assert_type(state_add("user", 1, ttl=60), bool)
+    assert_type(state_delete("user"), bool)
+    assert_type(state_incr("visits", ttl=60) + state_decr("visits", 2), int)
+    assert_type(state_expire("user", None), bool)
+    assert_type(state_ttl("user"), "float | None")
+
+
+def several() -> None:
+    state_set_multi({"a": 1, "b": "x"}, ttl=5)
+    assert_type(state_keys("user:", limit=10), "list[str]")
+    assert_type(state_get_multi(key for key in state_keys()), "dict[str, Any]")
+
+
+def together() -> bool:
+    value, version = state_gets("cart")
+    assert_type(version, int)
+    assert_type(state_fetch("report", lambda: [1, 2], ttl=300), "list[int]")
+    return state_cas("cart", value, version)
+
+
+def errors() -> str:
+    try:
+        together()
+    except (HornbeamConnectionError, HornbeamTimeoutError) as error:
+        assert_type(hornbeam_erlang.__version__, str)
+        return str(error)
+    return ""
