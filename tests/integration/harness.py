@@ -73,6 +73,13 @@ def resident(pid):
     return int(pathlib.Path(f"/proc/{pid}/status").read_text().split("VmRSS:")[1].split()[0]) * 1024
 
 
+def pause(pid):
+    """SIGSTOP, and waits until each thread of the process has stopped."""
+    os.kill(pid, signal.SIGSTOP)
+    tasks = pathlib.Path(f"/proc/{pid}/task")
+    eventually(lambda: all((t / "stat").read_text().rpartition(")")[2].split()[0] == "T" for t in tasks.iterdir()))
+
+
 def children(pid):
     """The ids of a process's children."""
     try:

@@ -91,7 +91,7 @@ def test_a_stopped_companion_costs_no_more_than_the_time_given():
     with harness.Daemon() as d:
         assert d.hornbeam("state", "set", "k", "before").returncode == 0
         beam = d.companion_pid()
-        os.kill(beam, signal.SIGSTOP)
+        harness.pause(beam)
         try:
             start = time.monotonic()
             done = d.hornbeam("state", "set", "k", "late", "-t", "300ms")

@@ -12,7 +12,7 @@ import uuid
 
 import pytest
 import wire
-from harness import PRELOAD, PYTHON, SLOW, Daemon, alive, descendants, environment, eventually
+from harness import PRELOAD, PYTHON, SLOW, Daemon, alive, descendants, environment, eventually, pause
 
 APP = """
 import os, pathlib, time
@@ -162,13 +162,6 @@ def busy(d):
 
 def asleep(pid):
     return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
-
-
-def pause(pid):
-    """SIGSTOP, and waits until each thread of the process has stopped."""
-    os.kill(pid, signal.SIGSTOP)
-    tasks = pathlib.Path(f"/proc/{pid}/task")
-    eventually(lambda: all((t / "stat").read_text().rpartition(")")[2].split()[0] == "T" for t in tasks.iterdir()))
 
 
 def test_a_companion_stopped_for_ten_seconds_keeps_deadlines_and_runs_nothing_late():

@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from harness import SLOW, Daemon, alive, descendants, eventually, read_all, resident
+from harness import SLOW, Daemon, alive, descendants, eventually, pause, read_all, resident
 
 # What an application may do to its process, by path.
 APP = """
@@ -267,7 +267,7 @@ def test_while_one_worker_is_busy_the_others_accept():
 def test_a_stopped_worker_leaves_its_share_to_the_others():
     with daemon_with(2) as d:
         stopped = d.worker_pids()[0]
-        os.kill(stopped, signal.SIGSTOP)
+        pause(stopped)
         try:
             for _ in range(50):
                 assert d.get("/", timeout=5).text != str(stopped)

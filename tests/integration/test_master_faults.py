@@ -8,7 +8,7 @@ import threading
 import time
 
 import wire
-from harness import BUILD, SLOW, Daemon, alive, descendants, eventually
+from harness import BUILD, SLOW, Daemon, alive, descendants, eventually, pause
 
 # GET /wait answers when the file `go` is there, and first leaves a file `here`.
 WAITING = {
@@ -259,7 +259,7 @@ def application(environ, start_response):
 def test_listener_of_a_dead_worker_keeps_its_backlog():
     with Daemon() as d:
         worker = d.worker_pids()[0]
-        os.kill(worker, signal.SIGSTOP)
+        pause(worker)
         waiting = [d.connect(30) for _ in range(20)]
         for s in waiting:
             s.sendall(b"GET / HTTP/1.0\r\n\r\n")

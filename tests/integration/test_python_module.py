@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from harness import PRELOAD, PYTHON, SLOW, Daemon, environment, eventually
+from harness import PRELOAD, PYTHON, SLOW, Daemon, environment, eventually, pause
 
 APP = {
     "app.py": '''
@@ -141,7 +141,7 @@ def test_companion_killed_in_the_middle_of_calls():
 def test_script_waits_out_a_companion_that_is_stopped():
     with Daemon("app:application", files=APP, config={"workers": 1}) as d:
         assert do(d, "state_incr('n')") == 1
-        os.kill(d.companion_pid(), signal.SIGSTOP)
+        pause(d.companion_pid())
         process = subprocess.Popen(
             [PYTHON, "-c", "from hornbeam_erlang import *\ntry: state_incr('n')\nexcept TimeoutError: print('late')"],
             env=environment(HORNBEAM_SOCKET=str(d.socket), **PRELOAD), stdout=subprocess.PIPE, text=True)
