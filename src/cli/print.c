@@ -2,6 +2,7 @@
 #include "cli/print.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "common/str.h"
 #include "term/erl.h"
@@ -103,6 +104,24 @@ has_control(const unsigned char *p, size_t len)
 	return false;
 }
 
+/* A key in front of a row: as a string, so that it stays on its line too. */
+static int
+format_key(const char *key, struct hb_buf *out, struct hb_error *err)
+{
+	struct hb_buf term = HB_BUF_INIT;
+	int rc;
+
+	if (!has_control((const unsigned char *)key, strlen(key))) {
+		hb_buf_add_str(out, key);
+		return 0;
+	}
+	hb_term_put_version(&term);
+	hb_term_put_str(&term, key);
+	rc = hb_term_to_json(term.data, term.len, true, out, err);
+	hb_buf_free(&term);
+	return rc;
+}
+
 int
 cli_print_row(struct cli *cli, const char *key, const void *term, size_t len)
 {
@@ -113,10 +132,11 @@ cli_print_row(struct cli *cli, const char *key, const void *term, size_t len)
 
 	if (cli->form == CLI_RAW)
 		return cli_print_term(cli, term, len, CLI_DONE);
-	hb_buf_add_str(&out, key);
+	rc = format_key(key, &out, &err);
 	hb_buf_add_u8(&out, '\t');
 	start = out.len;
-	rc = format(cli, term, len, &out, &err);
+	if (rc == 0)
+		rc = format(cli, term, len, &out, &err);
 	if (rc == 0 && has_control(out.data + start, out.len - start)) {
 		out.len = start;
 		rc = hb_term_to_json(term, len, true, &out, &err);

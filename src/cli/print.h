@@ -16,8 +16,8 @@ int cli_print_reply(struct cli *cli, const struct hb_buf *reply);
 /* true with CLI_DONE, or false with CLI_FALSE. */
 int cli_print_bool(struct cli *cli, bool yes);
 /*
- * One of several keys: "KEY<TAB>VALUE", where a string with control
- * characters is written as JSON, so that a value stays on its line; raw the
+ * One of several keys: "KEY<TAB>VALUE", where a key or a string with control
+ * characters is written as JSON, so that each stays on its line; raw the
  * value's bytes alone.
  */
 int cli_print_row(struct cli *cli, const char *key, const void *term, size_t len);

@@ -147,6 +147,13 @@ def test_several_keys_give_a_line_each(cli, key):
     assert cli("state", "get", key + "1", key + "1", "-o", "term").stdout.startswith("#{")
 
 
+def test_a_key_with_control_characters_stays_on_its_line(cli, key):
+    strange = key + "\n\tx"
+    cli("state", "set", strange, "one")
+    cli("state", "set", key, "two")
+    assert cli("state", "get", strange, key).stdout == f'"{key}\\n\\tx"\tone\n{key}\ttwo\n'
+
+
 def test_missing_keys_are_named_and_the_others_shown(cli, key):
     says(cli("state", "get", key, status=FALSE), f"no such key: {key}")
     cli("state", "set", key, "here")
