@@ -282,7 +282,7 @@ def test_nothing_is_left_after_an_end_in_order():
         eventually(lambda: restarts(d) == 1, 20)
         d.proc.terminate()
         assert d.wait(20) == 0
-        assert marked(mark) == []
+        eventually(lambda: marked(mark) == [])  # the last may be on its way out
 
 
 def test_processes_that_are_stopped_do_not_hold_up_the_end():
