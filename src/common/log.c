@@ -60,8 +60,8 @@ hb_log_open(const char *name, enum hb_log_level level)
 	pthread_once(&once, watch_forks);
 	state.name = name;
 	state.level = level;
-	if (state.fd == -1)
-		state.fd = hb_fd_output(STDERR_FILENO);
+	hb_fd_close(&state.fd);
+	state.fd = hb_fd_output(STDERR_FILENO);
 }
 
 void
