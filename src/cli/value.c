@@ -100,13 +100,12 @@ put_float(struct hb_buf *term, const char *text, struct hb_error *err)
 	return 0;
 }
 
-/* The form that the options ask for; text where they are silent. */
+/* The term, without version byte, of the form that the options ask for; text where they are silent. */
 static int
 encode(const struct cli *cli, struct hb_buf *text, struct hb_buf *term, struct hb_error *err)
 {
 	int rc = 0;
 
-	hb_term_put_version(term);
 	if (cli_flag(cli, "json")) {
 		rc = hb_term_from_json((const char *)text->data, text->len, term, err);
 	} else if (cli_flag(cli, "term")) {
@@ -144,32 +143,20 @@ check_forms(const struct cli *cli, struct hb_error *err)
 	return 0;
 }
 
-static int
-is_integer(const struct hb_buf *term, bool *yes, struct hb_error *err)
-{
-	struct hb_term_reader r;
-	struct hb_term_token t;
-
-	if (hb_term_open(&r, term->data, term->len, err) != 0 || hb_term_next(&r, &t, err) < 0)
-		return -1;
-	*yes = t.type == HB_TERM_INT || t.type == HB_TERM_BIG;
-	return 0;
-}
-
 int
 cli_put_value(struct cli *cli, struct hb_buf *request, const char *arg, struct hb_error *err)
 {
 	struct hb_buf text = HB_BUF_INIT, term = HB_BUF_INIT;
-	bool integer = false;
 	int rc = -1;
 
 	if (check_forms(cli, err) != 0 || read_argument(cli, arg, &text, err) != 0 ||
-	    encode(cli, &text, &term, err) != 0 || is_integer(&term, &integer, err) != 0)
+	    encode(cli, &text, &term, err) != 0)
 		goto out;
-	if (integer)
-		hb_buf_add(request, term.data + 1, term.len - 1);
-	else
-		hb_term_put_binary(request, term.data, term.len);
+	if (text.failed || term.failed) {
+		rc = hb_error_set(err, HB_ERROR_MEMORY, "out of memory");
+		goto out;
+	}
+	hb_term_put_stored(request, term.data, term.len);
 	rc = 0;
 out:
 	hb_buf_free(&text);
