@@ -64,12 +64,6 @@ hb_log_open(const char *name, enum hb_log_level level)
 	state.fd = hb_fd_output(STDERR_FILENO);
 }
 
-void
-hb_log_level(enum hb_log_level level)
-{
-	state.level = level;
-}
-
 uint64_t
 hb_log_dropped(void)
 {

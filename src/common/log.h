@@ -16,7 +16,6 @@ enum hb_log_level { HB_LOG_DEBUG, HB_LOG_INFO, HB_LOG_WARNING, HB_LOG_ERROR };
 
 /* name is borrowed for good: "hornbeamd", "worker 1".  A second call takes standard error as it is by then. */
 void hb_log_open(const char *name, enum hb_log_level level);
-void hb_log_level(enum hb_log_level level);
 void hb_log(enum hb_log_level level, const char *fmt, ...) HB_PRINTF(2, 3);
 /* Text of several lines, such as a traceback: one log line each. */
 void hb_log_lines(enum hb_log_level level, const char *prefix, const char *text);

@@ -93,8 +93,9 @@ hb_access_reopen(struct hb_access *a, struct hb_error *err)
 	return 0;
 }
 
-void
-hb_access_stamp(char out[40], enum hb_access_format format, time_t now)
+/* The time as the format wants it. */
+static void
+put_stamp(char out[40], enum hb_access_format format, time_t now)
 {
 	struct tm tm;
 
@@ -237,7 +238,7 @@ hb_access_add(struct hb_access *a, const struct hb_access_entry *e, time_t now)
 	}
 	if (now != a->second) {
 		a->second = now;
-		hb_access_stamp(a->stamp, a->format, now);
+		put_stamp(a->stamp, a->format, now);
 	}
 	hb_access_format(&a->buf, a->format, a->stamp, e);
 	if (a->buf.failed) {

@@ -47,7 +47,5 @@ void hb_access_flush(struct hb_access *a);
 /* Appends one line, for tests too. */
 void hb_access_format(struct hb_buf *out, enum hb_access_format format, const char *stamp,
     const struct hb_access_entry *e);
-/* The time as the format wants it. */
-void hb_access_stamp(char out[40], enum hb_access_format format, time_t now);
 
 #endif
