@@ -37,22 +37,21 @@ is_async(PyObject *object, const char *attribute)
 	return yes;
 }
 
-/* What WSGI can call, or an exception: each request to anything else would fail. */
+/* Each request to what is not callable would fail; and what only looks like the other interface would too. */
 static int
-check_callable(const char *spec, PyObject *found)
+check_callable(const char *spec, PyObject *found, enum hb_py_interface interface, bool *async)
 {
-	if (!PyCallable_Check(found))
+	if (!PyCallable_Check(found)) {
 		PyErr_Format(PyExc_TypeError, "%s is not callable: %R", spec, found);
-	else if (is_async(found, NULL) || is_async((PyObject *)Py_TYPE(found), "__call__"))
-		PyErr_Format(PyExc_TypeError,
-		    "%s is asynchronous, an ASGI application it seems: this release serves WSGI applications only", spec);
-	else
-		return 0;
-	return -1;
+		return -1;
+	}
+	*async = interface == HB_PY_ASGI ||
+	    (interface == HB_PY_AUTO && (is_async(found, NULL) || is_async((PyObject *)Py_TYPE(found), "__call__")));
+	return 0;
 }
 
 static PyObject *
-find(const char *spec)
+find(const char *spec, enum hb_py_interface interface, bool *async)
 {
 	const char *colon = strchr(spec, ':');
 	char *module_name = NULL, *name = NULL;
@@ -76,7 +75,7 @@ find(const char *spec)
 		Py_XDECREF(made);
 	} else
 		found = get_attribute(module, name);
-	if (found != NULL && check_callable(spec, found) == -1)
+	if (found != NULL && check_callable(spec, found, interface, async) == -1)
 		Py_CLEAR(found);
 out:
 	Py_XDECREF(module);
@@ -86,9 +85,10 @@ out:
 }
 
 struct hb_py_app *
-hb_py_app_load(struct hb_py *py, const char *spec, struct hb_error *err)
+hb_py_app_load(struct hb_py *py, const char *spec, enum hb_py_interface interface, struct hb_error *err)
 {
-	PyObject *callable = find(spec);
+	bool async = false;
+	PyObject *callable = find(spec, interface, &async);
 	struct hb_py_app *app;
 
 	if (callable == NULL) {
@@ -102,6 +102,7 @@ hb_py_app_load(struct hb_py *py, const char *spec, struct hb_error *err)
 	app = hb_xcalloc(1, sizeof *app);
 	app->callable = callable;
 	app->spec = hb_xstrdup(spec);
+	app->async = async;
 	return app;
 }
 
@@ -113,4 +114,10 @@ hb_py_app_free(struct hb_py *py, struct hb_py_app *app)
 	Py_XDECREF(app->callable);
 	free(app->spec);
 	free(app);
+}
+
+bool
+hb_py_app_is_async(const struct hb_py_app *app)
+{
+	return app->async;
 }

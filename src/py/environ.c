@@ -197,10 +197,10 @@ hb_py_environ(struct hb_py *py, struct hb_py_request *r, PyObject *input)
 	    PyDict_SetItem(d, n->raw_uri, target) == -1)
 		goto fail;
 	/* Without escapes, query and mount the path is the target: one string for both. */
-	if (r->path == r->data + head->target.off && r->path_len == head->target.len) {
+	if (r->mount_len == 0 && r->path == r->data + head->target.off && r->path_len == head->target.len) {
 		if (PyDict_SetItem(d, n->path_info, target) == -1)
 			goto fail;
-	} else if (set(d, n->path_info, latin1(r->path, r->path_len)) == -1)
+	} else if (set(d, n->path_info, latin1(r->path + r->mount_len, r->path_len - r->mount_len)) == -1)
 		goto fail;
 	if (head->query.len > 0 && set_span(d, n->query_string, r->data, head->query) == -1)
 		goto fail;

@@ -7,6 +7,9 @@
 
 #include "py/server.h"
 
+enum hb_py_interface { HB_PY_AUTO, HB_PY_WSGI, HB_PY_ASGI };
+enum hb_py_lifespan { HB_PY_LIFESPAN_AUTO, HB_PY_LIFESPAN_ON, HB_PY_LIFESPAN_OFF };
+
 struct hb_py_options {
 	const char *const *path; /* in front of sys.path */
 	size_t path_count;
@@ -27,9 +30,14 @@ void hb_py_stop(struct hb_py *py);
 void hb_py_enter(struct hb_py *py);
 void hb_py_leave(struct hb_py *py);
 
-/* Imports "module:callable" or "module:factory()".  Failure is logged with its traceback; err has the line. */
-struct hb_py_app *hb_py_app_load(struct hb_py *py, const char *spec, struct hb_error *err) HB_WARN_UNUSED;
+/*
+ * Imports "module:callable" or "module:factory()", and tells with HB_PY_AUTO
+ * what it speaks.  Failure is logged with its traceback; err has the line.
+ */
+struct hb_py_app *hb_py_app_load(struct hb_py *py, const char *spec, enum hb_py_interface interface,
+    struct hb_error *err) HB_WARN_UNUSED;
 void hb_py_app_free(struct hb_py *py, struct hb_py_app *app);
+bool hb_py_app_is_async(const struct hb_py_app *app);
 
 /* The constant part of the environ for a listener and a mount. */
 struct hb_py_place *hb_py_place_new(struct hb_py *py, const char *server_name, const char *server_port,
@@ -39,7 +47,9 @@ void hb_py_place_free(struct hb_py *py, struct hb_py_place *place);
 /* Gives back what py keeps of a connection. */
 void hb_py_peer_free(struct hb_py *py, struct hb_py_peer *peer);
 
-/* Starts or continues a request. */
+/* Starts a request, or continues a WSGI one that has paused. */
 enum hb_py_step hb_py_run(struct hb_py *py, struct hb_py_request *r);
+/* Something came for an ASGI request that is py's: enum hb_py_event, any of them at once. */
+void hb_py_notify(struct hb_py *py, struct hb_py_request *r, unsigned events);
 
 #endif

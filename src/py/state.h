@@ -28,6 +28,7 @@ struct hb_py {
 struct hb_py_app {
 	PyObject *callable;
 	char *spec;
+	bool async; /* ASGI */
 };
 
 struct hb_py_place {

@@ -64,7 +64,7 @@ set_applications(struct hb_worker *w)
 	w->apps = hb_xcalloc(c->apps_count + 1, sizeof *w->apps);
 	for (size_t i = 0; i < c->apps_count; i++) {
 		w->apps[i].mount_len = strlen(c->apps[i].mount);
-		w->apps[i].py = hb_py_app_load(w->py, c->apps[i].app, &err);
+		w->apps[i].py = hb_py_app_load(w->py, c->apps[i].app, (enum hb_py_interface)c->apps[i].interface, &err);
 		if (w->apps[i].py == NULL) {
 			hb_err("%s", err.text);
 			return EX_SOFTWARE;

@@ -215,8 +215,9 @@ make_ready(struct hb_conn *c)
 	r->body_len = c->body.size;
 	r->head = &c->parser.request;
 	r->data = c->in + c->start;
-	r->path = (c->path != NULL ? c->path : r->data + r->head->path.off) + w->apps[c->app].mount_len;
-	r->path_len = c->path_len - w->apps[c->app].mount_len;
+	r->path = c->path != NULL ? c->path : r->data + r->head->path.off;
+	r->path_len = c->path_len;
+	r->mount_len = w->apps[c->app].mount_len;
 	r->app = w->apps[c->app].py;
 	r->place = c->listener->places[c->app];
 	r->peer = &c->peer;
