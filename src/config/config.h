@@ -14,6 +14,7 @@
 #include "common/log.h"
 
 #define HB_CONFIG_WORKERS_MAX 1024
+#define HB_CONFIG_THREADS_MAX 64
 
 struct hb_config_listen {
 	char *address; /* "127.0.0.1:8000", "[::1]:8000", "unix:/path" */
@@ -26,12 +27,15 @@ struct hb_config_app {
 	char *mount; /* "" for "/", else "/x" without a slash at its end */
 	char *app;   /* "module:callable" or "module:factory()" */
 	enum hb_config_interface interface;
+	int64_t timeout; /* milliseconds; 0: timeouts.request */
 };
 
 struct hb_config_env {
 	char *name;
 	char *value;
 };
+
+enum hb_config_lifespan { HB_LIFESPAN_AUTO, HB_LIFESPAN_ON, HB_LIFESPAN_OFF };
 
 enum hb_log_format { HB_LOG_FORMAT_TEXT, HB_LOG_FORMAT_JSON };
 enum hb_access_format { HB_ACCESS_COMMON, HB_ACCESS_COMBINED, HB_ACCESS_JSON };
@@ -50,12 +54,23 @@ struct hb_config {
 	} python;
 	unsigned workers; /* already resolved from auto */
 	unsigned threads;
+	enum hb_config_lifespan lifespan;
+	uint64_t max_requests, max_requests_jitter; /* 0: none */
 	struct {
-		int64_t keepalive, header, body, write, graceful; /* milliseconds */
+		int64_t request, keepalive, header, body, write, idle, graceful, lifespan; /* milliseconds */
 	} timeouts;
 	struct {
 		uint64_t request_line, header, headers, body, body_memory, connections;
 	} limits;
+	struct {
+		uint64_t max_message; /* bytes */
+		int64_t idle;         /* milliseconds */
+		bool compression;
+	} websocket;
+	struct {
+		char **trust; /* "10.0.0.0/8", "::1", "unix:" */
+		size_t trust_count;
+	} forwarded;
 	struct {
 		uint64_t max_keys, max_bytes; /* 0: none */
 		uint64_t max_value;

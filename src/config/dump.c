@@ -135,7 +135,7 @@ put_entry(struct writer *w, const struct hb_config_key *key, const void *at, siz
 	const struct hb_config_env *env;
 	const char *items;
 
-	if (key->kind == HB_KIND_PATHS) {
+	if (key->kind == HB_KIND_PATHS || key->kind == HB_KIND_PEERS) {
 		memcpy(&strings, at, sizeof strings);
 		put_text(w, strings[i]);
 	} else if (key->kind == HB_KIND_MAP) {

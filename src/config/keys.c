@@ -29,6 +29,7 @@ enum {
 static const char *const levels[] = { "debug", "info", "warning", "error", NULL };
 static const char *const access_formats[] = { "common", "combined", "json", NULL };
 static const char *const interfaces[] = { "auto", "wsgi", "asgi", NULL };
+static const char *const lifespans[] = { "auto", "on", "off", NULL };
 
 static const struct hb_config_key listen_keys[] = {
 	{ "address", .kind = HB_KIND_ADDRESS, FIELD(hb_config_listen, address), .required = true,
@@ -48,8 +49,9 @@ static const struct hb_config_key app_keys[] = {
 	{ "app", .kind = HB_KIND_APP, FIELD(hb_config_app, app), .required = true,
 	    .about = "MODULE:CALLABLE or MODULE:FACTORY()" },
 	{ "interface", "auto", .kind = HB_KIND_ENUM, FIELD(hb_config_app, interface), .names = interfaces,
-	    .refused = HB_INTERFACE_ASGI, .note = "this release serves WSGI applications only",
 	    .about = "what the callable speaks" },
+	{ "timeout", .kind = HB_KIND_DURATION, FIELD(hb_config_app, timeout), .min = 1, .max = DAY,
+	    .about = "in the place of timeouts.request" },
 	{ NULL }
 };
 
@@ -80,19 +82,35 @@ const struct hb_config_key hb_config_keys[] = {
 	    COUNTED(hb_config, python.env) },
 	{ "workers", "auto", "worker processes", .kind = HB_KIND_WORKERS, FIELD(hb_config, workers), .min = 1,
 	    .max = HB_CONFIG_WORKERS_MAX },
-	{ "threads", "1", "WSGI calls at once in a worker", .kind = HB_KIND_INT, FIELD(hb_config, threads), .min = 1,
-	    .max = 1, .note = "this release runs one WSGI call at a time in a worker" },
+	{ "threads", "4", "WSGI calls at once in a worker", .kind = HB_KIND_INT, FIELD(hb_config, threads), .min = 1,
+	    .max = HB_CONFIG_THREADS_MAX },
+	{ "lifespan", "auto", "whether ASGI applications are told of start and stop", .kind = HB_KIND_ENUM,
+	    FIELD(hb_config, lifespan), .names = lifespans },
+	{ "max_requests", "0", "requests after which a worker is replaced; 0 is never", .kind = HB_KIND_INT,
+	    FIELD(hb_config, max_requests), .max = COUNT_MAX },
+	{ "max_requests_jitter", "0", "up to so many more, by chance", .kind = HB_KIND_INT,
+	    FIELD(hb_config, max_requests_jitter), .max = COUNT_MAX },
+	DURATION(request, "30s", 1, DAY, "from a request to the start of its response"),
 	DURATION(keepalive, "15s", 0, DAY, "between two requests of a connection"),
 	DURATION(header, "10s", 1, DAY, "for the whole head of a request"),
 	DURATION(body, "30s", 1, DAY, "between two parts of a request's body"),
 	DURATION(write, "60s", 1, DAY, "between two parts of a response that the client takes"),
+	DURATION(idle, "5m", 1, DAY, "between two parts of a response that the application sends"),
 	DURATION(graceful, "30s", 0, DAY, "for requests in progress when a worker stops"),
+	DURATION(lifespan, "30s", 1, DAY, "for an ASGI application's start, and for its stop"),
 	SIZE(limits, request_line, "8K", 64, M, "size of a request line"),
 	SIZE(limits, header, "32K", 256, 16 * M, "size of all header fields of a request"),
 	NUMBER(limits, headers, "100", 1, 10000, "header fields of a request"),
 	SIZE(limits, body, "64M", 1, 1024 * G, "size of a request's body"),
 	SIZE(limits, body_memory, "1M", 4 * K, G, "part of a body that is kept in memory"),
 	NUMBER(limits, connections, "10000", 1, 1000000, "connections of a worker"),
+	SIZE(websocket, max_message, "16M", 1, G, "size of a WebSocket message"),
+	{ "websocket.idle", "60s", "silence after which a WebSocket is asked whether it lives",
+	    .kind = HB_KIND_DURATION, FIELD(hb_config, websocket.idle), .min = 1, .max = DAY },
+	{ "websocket.compression", "true", "whether permessage-deflate is agreed to", .kind = HB_KIND_BOOL,
+	    FIELD(hb_config, websocket.compression) },
+	{ "forwarded.trust", "[127.0.0.1, '::1', 'unix:']", "peers whose forwarded headers are believed",
+	    .kind = HB_KIND_PEERS, COUNTED(hb_config, forwarded.trust), .max = 1024 },
 	NUMBER(state, max_keys, "0", 0, COUNT_MAX, "keys in the shared state; 0 is no limit"),
 	SIZE(state, max_bytes, "0", 0, COUNT_MAX, "size of the shared state; 0 is no limit"),
 	SIZE(state, max_value, "8M", 1, FRAME - FRAME_REST, "size of one value"),

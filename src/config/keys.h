@@ -27,6 +27,7 @@ enum hb_config_kind {
 	HB_KIND_APP,
 	HB_KIND_ACCESS, /* off, - or a file */
 	HB_KIND_PATHS,  /* char **, and a count */
+	HB_KIND_PEERS,  /* the same: addresses, networks and "unix:" */
 	HB_KIND_MAP,    /* struct hb_config_env *, and a count */
 	HB_KIND_ITEMS   /* structs with keys of their own, and a count */
 };
@@ -37,7 +38,6 @@ struct hb_config_key {
 	const char *path;           /* "limits.header"; of an item's key its name */
 	const char *fallback;       /* the default as YAML; NULL: none, the key may be absent or null */
 	const char *about;          /* one line */
-	const char *note;           /* why the range is so narrow; NULL: no reason needed */
 	const char *const *names;   /* of an enum, NULL at the end */
 	const struct hb_config_items *items;
 	int64_t min, max;
@@ -46,7 +46,6 @@ struct hb_config_key {
 	size_t size;                /* of the field */
 	enum hb_config_kind kind;
 	bool required;              /* of an item: it has no default and must be there */
-	int refused;                /* of an enum: the value that note refuses; 0: none */
 };
 
 struct hb_config_reader;

@@ -49,8 +49,9 @@ set_scalar(const struct hb_config_reader *r, const struct hb_config_key *key, co
 	int result = 0;
 
 	if (hb_yaml_is_null(node) && key->fallback == NULL && !key->required) {
-		free(*(char **)at);
-		*(char **)at = NULL;
+		if (scalar->owned)
+			free(*(char **)at);
+		memset(at, 0, key->size);
 		return 0;
 	}
 	if (node->kind == HB_YAML_SCALAR && !hb_yaml_is_null(node))
@@ -68,41 +69,54 @@ free_strings(char **strings, size_t n)
 	free(strings);
 }
 
+/* Checks an entry of a list of strings; returns owned, or NULL with the cause. */
+static char *
+list_entry(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node)
+{
+	bool peers = key->kind == HB_KIND_PEERS;
+	char *entry = NULL;
+
+	if (node->kind != HB_YAML_SCALAR || hb_yaml_is_null(node) || node->text[0] == '\0')
+		hb_config_expected(r, node, peers ? HB_CONFIG_PEER_EXPECTED : "a path");
+	else if (!peers)
+		entry = hb_config_path(r, key, node->line, node->text);
+	else if (hb_config_peer(r, node, &entry) == 0)
+		hb_config_expected(r, node, HB_CONFIG_PEER_EXPECTED);
+	return entry;
+}
+
 static int
-set_paths(
+set_strings(
     struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *base)
 {
 	const struct hb_yaml_node *one[] = {node};
 	const struct hb_yaml_node *const *items = one;
 	size_t n = 1, keylen = strlen(r->key);
-	char **paths;
+	char **strings;
 
 	if (node->kind == HB_YAML_LIST) {
 		items = (const struct hb_yaml_node *const *)node->items;
 		n = node->count;
 	} else if (node->kind == HB_YAML_MAP || hb_yaml_is_null(node)) {
-		return hb_config_expected(r, node, "a list of paths");
+		return hb_config_expected(r, node, key->kind == HB_KIND_PATHS ? "a list of paths" : "a list");
 	}
-	paths = hb_xcalloc(n, sizeof *paths);
+	if (key->kind == HB_KIND_PEERS && n > (size_t)key->max)
+		return hb_config_fail(r, node->line, "more than %zu entries", (size_t)key->max);
+	strings = hb_xcalloc(n, sizeof *strings);
 	for (size_t i = 0; i < n; i++) {
 		if (node->kind == HB_YAML_LIST)
 			snprintf(r->key + keylen, sizeof r->key - keylen, "[%zu]", i);
-		if (items[i]->kind != HB_YAML_SCALAR || hb_yaml_is_null(items[i]) ||
-		    items[i]->text[0] == '\0') {
-			hb_config_expected(r, items[i], "a path");
-			goto fail;
-		}
-		paths[i] = hb_config_path(r, key, items[i]->line, items[i]->text);
-		if (paths[i] == NULL)
+		strings[i] = list_entry(r, key, items[i]);
+		if (strings[i] == NULL)
 			goto fail;
 	}
 	r->key[keylen] = '\0';
 	free_strings(*(char ***)field(key, base), *field_count(key, base));
-	*(char ***)field(key, base) = paths;
+	*(char ***)field(key, base) = strings;
 	*field_count(key, base) = n;
 	return 0;
 fail:
-	free_strings(paths, n);
+	free_strings(strings, n);
 	return -1;
 }
 
@@ -250,8 +264,8 @@ int
 hb_config_value_set(
     struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *base)
 {
-	if (key->kind == HB_KIND_PATHS)
-		return set_paths(r, key, node, base);
+	if (key->kind == HB_KIND_PATHS || key->kind == HB_KIND_PEERS)
+		return set_strings(r, key, node, base);
 	if (key->kind == HB_KIND_MAP)
 		return set_map(r, key, node, base);
 	if (key->kind == HB_KIND_ITEMS)
@@ -284,7 +298,7 @@ hb_config_values_clear(const struct hb_config_key *keys, void *base)
 	for (; keys->path != NULL; keys++) {
 		void *at = field(keys, base);
 
-		if (keys->kind == HB_KIND_PATHS) {
+		if (keys->kind == HB_KIND_PATHS || keys->kind == HB_KIND_PEERS) {
 			free_strings(*(char ***)at, *field_count(keys, base));
 		} else if (keys->kind == HB_KIND_MAP) {
 			struct hb_config_env *env = *(struct hb_config_env **)at;

@@ -91,6 +91,54 @@ hb_config_is_address(const char *text)
 	return is;
 }
 
+/* Clears the bits behind the first n; whether there were any. */
+static bool
+clear_host_bits(unsigned char *ip, unsigned n, unsigned bits)
+{
+	bool any = false;
+
+	for (unsigned i = n; i < bits; i++) {
+		unsigned char bit = (unsigned char)(0x80U >> i % 8);
+
+		any = any || (ip[i / 8] & bit) != 0;
+		ip[i / 8] &= (unsigned char)~bit;
+	}
+	return any;
+}
+
+int
+hb_config_peer(const struct hb_config_reader *r, const struct hb_yaml_node *node, char **out)
+{
+	const char *slash = strchr(node->text, '/');
+	size_t n = slash != NULL ? (size_t)(slash - node->text) : strlen(node->text);
+	int family = memchr(node->text, ':', n) != NULL ? AF_INET6 : AF_INET;
+	uint64_t bits = family == AF_INET6 ? 128 : 32, prefix = bits;
+	unsigned char ip[sizeof(struct in6_addr)];
+	char host[INET6_ADDRSTRLEN];
+
+	if (strcmp(node->text, "unix:") == 0) {
+		*out = hb_xstrdup(node->text);
+		return 1;
+	}
+	if (n >= sizeof host)
+		return 0;
+	memcpy(host, node->text, n);
+	host[n] = '\0';
+	if (inet_pton(family, host, ip) != 1)
+		return 0;
+	if (slash != NULL && (!hb_units_number(slash + 1, &prefix) || prefix > bits))
+		return hb_config_fail(r, node->line, "the length of the network's prefix is not in the range 0 to %d",
+		    (int)bits);
+	if (clear_host_bits(ip, (unsigned)prefix, (unsigned)bits)) {
+		inet_ntop(family, ip, host, sizeof host);
+		return hb_config_fail(r, node->line, "%s is an address in a network; did you mean %s/%d?", node->text,
+		    host, (int)prefix);
+	}
+	inet_ntop(family, ip, host, sizeof host);
+	*out = slash != NULL ? hb_xasprintf("%s/%d", host, (int)prefix) : hb_xstrdup(host);
+	return 1;
+}
+
 int
 hb_config_mount(const struct hb_config_reader *r, const struct hb_yaml_node *node, char **out)
 {

@@ -62,8 +62,6 @@ store_in_range(const struct hb_config_reader *r, const struct hb_config_key *key
 		store(key, at, value);
 		return 1;
 	}
-	if (key->note != NULL)
-		return hb_config_fail(r, node->line, "%s is not possible: %s", node->text, key->note);
 	show((uint64_t)key->min, low);
 	show((uint64_t)key->max, high);
 	return hb_config_fail(r, node->line, "%s is not in the range %s to %s", node->text, low, high);
@@ -171,6 +169,8 @@ put_duration(const struct hb_config_key *key, const void *at, struct hb_buf *out
 {
 	char text[HB_UNITS_TEXT];
 
+	if (key->fallback == NULL && fetch(key, at) == 0)
+		return HB_SHOWN_NULL;
 	show_duration(fetch(key, at), text);
 	hb_buf_add_str(out, text);
 	return HB_SHOWN_WORD;
@@ -208,8 +208,6 @@ set_enum(const struct hb_config_reader *r, const struct hb_config_key *key, cons
 	for (unsigned i = 0; key->names[i] != NULL; i++) {
 		if (strcmp(node->text, key->names[i]) != 0)
 			continue;
-		if (i != 0 && (int)i == key->refused)
-			return hb_config_fail(r, node->line, "%s is not possible: %s", node->text, key->note);
 		store(key, at, i);
 		return 1;
 	}

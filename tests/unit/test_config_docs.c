@@ -67,8 +67,6 @@ range_sentence(const struct hb_config_key *key)
 {
 	char low[HB_UNITS_TEXT], high[HB_UNITS_TEXT];
 
-	if (key->note != NULL)
-		return NULL;
 	if (key->kind == HB_KIND_DURATION) {
 		hb_units_show_duration(key->min, low);
 		hb_units_show_duration(key->max, high);

@@ -10,7 +10,7 @@
 /* A value of every kind that differs from its default, and strings that YAML, JSON or a hurried writer get wrong. */
 static const char everything[] =
     "listen: [\"[::]:8000\", {address: \"unix:/run/a b.sock\", mode: \"0600\"}, 0.0.0.0:80]\n"
-    "apps: [{mount: /caf\xc3\xa9, app: \"a.b:c\", interface: wsgi}, \"m:f()\"]\n"
+    "apps: [{mount: /caf\xc3\xa9, app: \"a.b:c\", interface: wsgi, timeout: 90s}, \"m:f()\"]\n"
     "python:\n"
     "  path: [/srv/shop, '/a: b', '/#c', '/ d ', '/\"quoted\"', \"/back\\\\slash\", \"/new\\nline\", /null, \"true\"]\n"
     "  venv: \"/v\\te\"\n"
@@ -40,7 +40,13 @@ static const char everything[] =
     "    SEXAGESIMAL: '1:30'\n"
     "    DATE: '2026-01-31'\n"
     "workers: 7\n"
-    "timeouts: {keepalive: 0, header: 1500ms, body: 90s, write: 2h, graceful: 61m}\n"
+    "threads: 64\n"
+    "lifespan: on\n"
+    "max_requests: 1000\n"
+    "max_requests_jitter: 50\n"
+    "timeouts: {request: 7s, keepalive: 0, header: 1500ms, body: 90s, write: 2h, idle: 1h, graceful: 61m, lifespan: 2s}\n"
+    "websocket: {max_message: 1M, idle: 20s, compression: false}\n"
+    "forwarded: {trust: [10.0.0.0/8, \"fd00::/8\", 192.0.2.7, \"2001:db8:0::1\", \"unix:\", 0.0.0.0/0]}\n"
     "limits: {request_line: 1000, header: 64K, headers: 7, body: 3G, body_memory: 5000, connections: 3}\n"
     "state: {max_keys: 9007199254740992, max_bytes: 1G, max_value: 1}\n"
     "control: {socket: /s, group: 'true'}\n"
@@ -84,6 +90,7 @@ assert_equal(const struct hb_config *a, const struct hb_config *b)
 		ck_assert_str_eq(a->apps[i].mount, b->apps[i].mount);
 		ck_assert_str_eq(a->apps[i].app, b->apps[i].app);
 		ck_assert_int_eq(a->apps[i].interface, b->apps[i].interface);
+		ck_assert_int_eq(a->apps[i].timeout, b->apps[i].timeout);
 	}
 	ck_assert_uint_eq(a->python.path_count, b->python.path_count);
 	for (size_t i = 0; i < a->python.path_count; i++)
@@ -94,6 +101,15 @@ assert_equal(const struct hb_config *a, const struct hb_config *b)
 		assert_env(b, a->python.env[i].name, a->python.env[i].value);
 	ck_assert_uint_eq(a->workers, b->workers);
 	ck_assert_uint_eq(a->threads, b->threads);
+	ck_assert_int_eq(a->lifespan, b->lifespan);
+	ck_assert_uint_eq(a->max_requests, b->max_requests);
+	ck_assert_uint_eq(a->max_requests_jitter, b->max_requests_jitter);
+	ck_assert_uint_eq(a->websocket.max_message, b->websocket.max_message);
+	ck_assert_int_eq(a->websocket.idle, b->websocket.idle);
+	ck_assert_int_eq(a->websocket.compression, b->websocket.compression);
+	ck_assert_uint_eq(a->forwarded.trust_count, b->forwarded.trust_count);
+	for (size_t i = 0; i < a->forwarded.trust_count; i++)
+		ck_assert_str_eq(a->forwarded.trust[i], b->forwarded.trust[i]);
 	ck_assert_mem_eq(&a->timeouts, &b->timeouts, sizeof a->timeouts);
 	ck_assert_mem_eq(&a->limits, &b->limits, sizeof a->limits);
 	ck_assert_mem_eq(&a->state, &b->state, sizeof a->state);
@@ -189,8 +205,12 @@ START_TEST(yaml_reads_well)
 				     "  env:\n"
 				     "    A: \"1\"\n"
 				     "workers: 2\n"
-				     "threads: 1\n"
+				     "threads: 4\n"
+				     "lifespan: auto\n"
+				     "max_requests: 0\n"
+				     "max_requests_jitter: 0\n"
 				     "timeouts:\n"
+				     "  request: 30s\n"
 				     "  keepalive: 15s\n";
 	struct hb_config *c = parse(given, strlen(given));
 	struct hb_buf out = HB_BUF_INIT;

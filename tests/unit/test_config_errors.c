@@ -48,7 +48,9 @@ static const struct complaint files[] = {
 	{ "workers: [1, 2]\n", "f:1: workers: expected auto or a number, found a list" },
 	{ "workers: 0\n", "f:1: workers: 0 is not in the range 1 to 1024" },
 	{ "workers: 1025\n", "f:1: workers: 1025 is not in the range 1 to 1024" },
-	{ "threads: 4\n", "f:1: threads: 4 is not possible: this release runs one WSGI call at a time in a worker" },
+	{ "threads: 0\n", "f:1: threads: 0 is not in the range 1 to 64" },
+	{ "threads: 65\n", "f:1: threads: 65 is not in the range 1 to 64" },
+	{ "max_requests: -1\n", "f:1: max_requests: expected a number, found \"-1\"" },
 	{ "limits:\n  headers: x\n", "f:2: limits.headers: expected a number, found \"x\"" },
 	{ "limits:\n  headers:\n", "f:2: limits.headers: expected a number, found nothing" },
 	{ "limits:\n  connections: 99999999999999999999\n",
@@ -64,7 +66,12 @@ static const struct complaint files[] = {
 	    "f:1: limits.header: expected a size such as 512, 8K, 64M or 1G, found a mapping" },
 	{ "limits: {header: 100}\n", "f:1: limits.header: 100 is not in the range 256 to 16M" },
 	{ "state: {max_value: 16M}\n", "f:1: state.max_value: 16M is not in the range 1 to 16380K" },
+	{ "timeouts: {request: 0}\n", "f:1: timeouts.request: 0 is not in the range 1ms to 24h" },
+	{ "websocket: {max_message: 2G}\n", "f:1: websocket.max_message: 2G is not in the range 1 to 1G" },
 	/* words and strings */
+	{ "lifespan: yes\n", "f:1: lifespan: expected auto, on or off, found \"yes\"" },
+	{ "websocket: {compression: yes}\n",
+	    "f:1: websocket.compression: expected true or false, found \"yes\"" },
 	{ "log: {level: warn}\n", "f:1: log.level: expected debug, info, warning or error, found \"warn\"" },
 	{ "log: {access_format: x}\n", "f:1: log.access_format: expected common, combined or json, found \"x\"" },
 	{ "log: {access: access.log}\n",
@@ -132,6 +139,28 @@ static const struct complaint files[] = {
 	{ "listen:\n  - 127.0.0.1:8000\n  - {address: 127.0.0.1:08000}\n",
 	    "f:3: listen[1]: the address 127.0.0.1:8000 stands twice" },
 	{ "listen:\n  - \"[::1]:80\"\n  - \"[0:0::1]:80\"\n", "f:3: listen[1]: the address [::1]:80 stands twice" },
+	/* peers */
+	{ "forwarded:\n  trust:\n    - 127.0.0.1\n    - localhost\n",
+	    "f:4: forwarded.trust[1]: expected an address, a network such as 10.0.0.0/8, or \"unix:\", "
+	    "found \"localhost\"" },
+	{ "forwarded: {trust: [\"\"]}\n",
+	    "f:1: forwarded.trust[0]: expected an address, a network such as 10.0.0.0/8, or \"unix:\", found \"\"" },
+	{ "forwarded: {trust: [\"unix:/x\"]}\n",
+	    "f:1: forwarded.trust[0]: expected an address, a network such as 10.0.0.0/8, or \"unix:\", "
+	    "found \"unix:/x\"" },
+	{ "forwarded: {trust: [\"[::1]\"]}\n",
+	    "f:1: forwarded.trust[0]: expected an address, a network such as 10.0.0.0/8, or \"unix:\", "
+	    "found \"[::1]\"" },
+	{ "forwarded: {trust: {a: b}}\n", "f:1: forwarded.trust: expected a list, found a mapping" },
+	{ "forwarded: {trust: }\n", "f:1: forwarded.trust: expected a list, found nothing" },
+	{ "forwarded: {trust: 10.0.0.0/33}\n",
+	    "f:1: forwarded.trust: the length of the network's prefix is not in the range 0 to 32" },
+	{ "forwarded: {trust: 10.0.0.0/}\n",
+	    "f:1: forwarded.trust: the length of the network's prefix is not in the range 0 to 32" },
+	{ "forwarded: {trust: \"fd00::/129\"}\n",
+	    "f:1: forwarded.trust: the length of the network's prefix is not in the range 0 to 128" },
+	{ "forwarded: {trust: 10.1.2.3/8}\n",
+	    "f:1: forwarded.trust: 10.1.2.3/8 is an address in a network; did you mean 10.0.0.0/8?" },
 	/* applications */
 	{ "apps:\n  - {mount: /}\n", "f:2: apps[0]: the key app is missing" },
 	{ "apps:\n  - {mount: /, app: }\n", "f:2: apps[0].app: expected module:callable or module:factory(), found nothing" },
@@ -153,11 +182,10 @@ static const struct complaint files[] = {
 	    "f:2: apps[0].mount: spaces, control characters, ? and # are not possible in a mount" },
 	{ "apps:\n  - {app: a:b}\n  - {mount: //, app: c:d}\n", "f:3: apps[1]: the mount / stands twice" },
 	{ "apps:\n  - {mount: /x, app: a:b}\n  - {mount: /x/, app: c:d}\n", "f:3: apps[1]: the mount /x stands twice" },
-	{ "apps:\n  - app: a:b\n    interface: asgi\n",
-	    "f:3: apps[0].interface: asgi is not possible: this release serves WSGI applications only" },
+	{ "apps:\n  - app: a:b\n    timeout: 0\n", "f:3: apps[0].timeout: 0 is not in the range 1ms to 24h" },
 	{ "apps:\n  - app: a:b\n    interface: cgi\n",
 	    "f:3: apps[0].interface: expected auto, wsgi or asgi, found \"cgi\"" },
-	{ "apps:\n  - app: a:b\n    timeuot: 3s\n", "f:3: apps[0].timeuot: unknown key" },
+	{ "apps:\n  - app: a:b\n    timeuot: 3s\n", "f:3: apps[0].timeuot: unknown key; did you mean timeout?" },
 };
 
 /* --set: the place is the option with its key. */

@@ -113,7 +113,20 @@ START_TEST(defaults_are_those_of_the_contract)
 	ck_assert_uint_eq(c->python.env_count, 0);
 	ck_assert_int_eq(sched_getaffinity(0, sizeof cpus, &cpus), 0);
 	ck_assert_uint_eq(c->workers, (unsigned)CPU_COUNT(&cpus));
-	ck_assert_uint_eq(c->threads, 1);
+	ck_assert_uint_eq(c->threads, 4);
+	ck_assert_int_eq(c->lifespan, HB_LIFESPAN_AUTO);
+	ck_assert_uint_eq(c->max_requests, 0);
+	ck_assert_uint_eq(c->max_requests_jitter, 0);
+	ck_assert_int_eq(c->timeouts.request, 30000);
+	ck_assert_int_eq(c->timeouts.idle, 300000);
+	ck_assert_int_eq(c->timeouts.lifespan, 30000);
+	ck_assert_uint_eq(c->websocket.max_message, 16 << 20);
+	ck_assert_int_eq(c->websocket.idle, 60000);
+	ck_assert(c->websocket.compression);
+	ck_assert_uint_eq(c->forwarded.trust_count, 3);
+	ck_assert_str_eq(c->forwarded.trust[0], "127.0.0.1");
+	ck_assert_str_eq(c->forwarded.trust[1], "::1");
+	ck_assert_str_eq(c->forwarded.trust[2], "unix:");
 	ck_assert_int_eq(c->timeouts.keepalive, 15000);
 	ck_assert_int_eq(c->timeouts.header, 10000);
 	ck_assert_int_eq(c->timeouts.body, 30000);
@@ -396,6 +409,39 @@ START_TEST(values_keep_their_text)
 }
 END_TEST
 
+START_TEST(timeout_of_an_application_may_be_absent_or_null)
+{
+	struct hb_config *c = parse("apps:\n"
+				    "  - {mount: /aa, app: a:a, timeout: 1500ms}\n"
+				    "  - {mount: /b, app: b:b, timeout: null}\n"
+				    "  - {mount: /, app: c:c}\n");
+
+	ck_assert_int_eq(c->apps[0].timeout, 1500);
+	ck_assert_int_eq(c->apps[1].timeout, 0);
+	ck_assert_int_eq(c->apps[2].timeout, 0);
+	hb_config_free(c);
+}
+END_TEST
+
+START_TEST(peers_are_normalised)
+{
+	struct hb_config *c = parse("forwarded: {trust: [10.0.0.0/8, \"2001:DB8:0:0::1\", \"::/0\", \"unix:\"]}\n");
+
+	ck_assert_uint_eq(c->forwarded.trust_count, 4);
+	ck_assert_str_eq(c->forwarded.trust[0], "10.0.0.0/8");
+	ck_assert_str_eq(c->forwarded.trust[1], "2001:db8::1");
+	ck_assert_str_eq(c->forwarded.trust[2], "::/0");
+	ck_assert_str_eq(c->forwarded.trust[3], "unix:");
+	hb_config_free(c);
+	c = parse("forwarded: {trust: 192.0.2.0/24}\n");
+	ck_assert_uint_eq(c->forwarded.trust_count, 1);
+	hb_config_free(c);
+	c = parse("forwarded: {trust: []}\n");
+	ck_assert_uint_eq(c->forwarded.trust_count, 0);
+	hb_config_free(c);
+}
+END_TEST
+
 START_TEST(limits_themselves_are_inside)
 {
 	struct hb_config *c = parse("workers: 1024\ntimeouts: {keepalive: 0, header: 1ms, graceful: 24h}\n"
@@ -438,6 +484,8 @@ unit_suite(void)
 	tcase_add_test(t, editors_of_other_systems_are_fine);
 	tcase_add_test(t, json_is_yaml);
 	tcase_add_test(t, values_keep_their_text);
+	tcase_add_test(t, timeout_of_an_application_may_be_absent_or_null);
+	tcase_add_test(t, peers_are_normalised);
 	tcase_add_test(t, limits_themselves_are_inside);
 	suite_add_tcase(s, t);
 	return s;
