@@ -8,6 +8,7 @@ noinst_LTLIBRARIES += %D%/libpy.la
 	%D%/input.c %D%/input.h \
 	%D%/interpreter.c \
 	%D%/names.c %D%/names.h \
+	%D%/pending.c \
 	%D%/py.h %D%/server.h %D%/state.h \
 	%D%/venv.c %D%/venv.h \
 	%D%/wrapper.c %D%/wrapper.h \

@@ -18,6 +18,8 @@ struct hb_py_options {
 	const char *link_path;   /* the companion's socket, for hornbeam_erlang */
 	bool multiprocess;       /* wsgi.multiprocess */
 	bool multithread;        /* wsgi.multithread */
+	enum hb_py_lifespan lifespan;
+	int64_t lifespan_timeout; /* milliseconds */
 	const struct hb_py_server *server; /* borrowed for good */
 };
 
@@ -43,6 +45,25 @@ bool hb_py_app_is_async(const struct hb_py_app *app);
 struct hb_py_place *hb_py_place_new(struct hb_py *py, const char *server_name, const char *server_port,
     const char *script_name, struct hb_error *err) HB_WARN_UNUSED;
 void hb_py_place_free(struct hb_py *py, struct hb_py_place *place);
+
+/*
+ * The asyncio loop, whose selector is the event base: it calls wait without
+ * the GIL, for so many microseconds at most (-1: until something comes), then
+ * work with it.  ready is called once, when every lifespan has started; from
+ * then on requests may be run.
+ */
+struct hb_py_loop_hooks {
+	void (*wait)(void *arg, int64_t microseconds);
+	void (*work)(void *arg);
+	void (*ready)(void *arg);
+	void *arg;
+};
+struct event_base;
+/* Until hb_py_loop_stop, and the end of the lifespans.  -1: a lifespan did not start; err has the line. */
+int hb_py_loop_run(struct hb_py *py, struct event_base *base, const struct hb_py_loop_hooks *hooks,
+    struct hb_error *err) HB_WARN_UNUSED;
+/* From inside work. */
+void hb_py_loop_stop(struct hb_py *py);
 
 /* Gives back what py keeps of a connection. */
 void hb_py_peer_free(struct hb_py *py, struct hb_py_peer *peer);

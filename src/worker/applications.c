@@ -37,6 +37,8 @@ set_python(struct hb_worker *w)
 		.module_dir = dir,
 		.link_path = link,
 		.multiprocess = c->workers > 1,
+		.lifespan = (enum hb_py_lifespan)c->lifespan,
+		.lifespan_timeout = c->timeouts.lifespan,
 		.server = &w->server,
 	};
 	struct hb_error err;
@@ -69,6 +71,8 @@ set_applications(struct hb_worker *w)
 			hb_err("%s", err.text);
 			return EX_SOFTWARE;
 		}
+		w->apps[i].async = hb_py_app_is_async(w->apps[i].py);
+		w->async = w->async || w->apps[i].async;
 	}
 	return EX_OK;
 }

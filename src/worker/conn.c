@@ -10,7 +10,8 @@
 #include "common/str.h"
 #include "worker/state.h"
 
-static const char *const state_names[] = {"idle", "head", "body", "ready", "paused", "sending", "linger", "dead"};
+static const char *const state_names[] = {"idle", "head", "body", "ready", "running", "paused", "sending", "skip",
+	"linger", "dead"};
 
 void
 hb_conn_dequeue(struct hb_conn *c)
@@ -29,7 +30,20 @@ hb_conn_enqueue(struct hb_conn *c, struct hb_conn_queue *queue)
 	c->queue = queue;
 }
 
-static enum hb_timer_kind
+/* Whoever is waited for has the time that is meant for him. */
+static unsigned
+timer_of_running(const struct hb_conn *c)
+{
+	if (!c->async || c->gone || c->verdict != 0)
+		return HB_TIMER_NONE;
+	if (hb_conn_pending(c) > 0)
+		return HB_TIMER_WRITE;
+	if (!c->whole && c->wants)
+		return HB_TIMER_BODY;
+	return c->response.committed ? HB_TIMER_IDLE : HB_TIMER_REQUEST + (unsigned)c->app;
+}
+
+static unsigned
 timer_of(const struct hb_conn *c)
 {
 	switch (c->state) {
@@ -38,7 +52,10 @@ timer_of(const struct hb_conn *c)
 	case HB_CONN_HEAD:
 		return HB_TIMER_HEADER;
 	case HB_CONN_BODY:
+	case HB_CONN_SKIP:
 		return HB_TIMER_BODY;
+	case HB_CONN_RUNNING:
+		return timer_of_running(c);
 	case HB_CONN_PAUSED:
 	case HB_CONN_SENDING:
 		return HB_TIMER_WRITE;
@@ -52,13 +69,27 @@ timer_of(const struct hb_conn *c)
 }
 
 void
-hb_conn_set_state(struct hb_conn *c, enum hb_conn_state state)
+hb_conn_touch(struct hb_conn *c)
 {
 	struct hb_worker *w = c->worker;
 
+	hb_timers_set(&w->timers, &c->timer, timer_of(c), w->now);
+}
+
+void
+hb_conn_set_state(struct hb_conn *c, enum hb_conn_state state)
+{
 	hb_debug("conn: %d: %s -> %s", c->fd, state_names[c->state], state_names[state]);
 	c->state = state;
-	hb_timers_set(&w->timers, &c->timer, timer_of(c), w->now);
+	hb_conn_touch(c);
+}
+
+void
+hb_conn_note(struct hb_conn *c, unsigned events)
+{
+	if (c->events == 0)
+		TAILQ_INSERT_TAIL(&c->worker->noted, c, noted);
+	c->events |= events;
 }
 
 void
@@ -93,6 +124,27 @@ hb_conn_new(struct hb_worker_listener *listener, int fd, const struct hb_address
 }
 
 void
+hb_conn_lose(struct hb_conn *c)
+{
+	hb_conn_ignore_input(c);
+	hb_conn_ignore_output(c);
+	hb_conn_dequeue(c);
+	hb_fd_close(&c->fd);
+	c->gone = true;
+	hb_conn_touch(c);
+	hb_conn_note(c, HB_PY_GONE);
+}
+
+void
+hb_conn_overrule(struct hb_conn *c, unsigned status, const char *text)
+{
+	hb_conn_ignore_input(c);
+	c->verdict = status;
+	c->verdict_text = text;
+	hb_conn_touch(c);
+}
+
+void
 hb_conn_kill(struct hb_conn *c)
 {
 	struct hb_worker *w = c->worker;
@@ -103,6 +155,9 @@ hb_conn_kill(struct hb_conn *c)
 	hb_conn_ignore_output(c);
 	hb_conn_set_state(c, HB_CONN_DEAD);
 	hb_fd_close(&c->fd);
+	if (c->events != 0)
+		TAILQ_REMOVE(&w->noted, c, noted);
+	c->events = 0;
 	hb_conn_enqueue(c, &w->dead);
 	TAILQ_REMOVE(&w->conns, c, all);
 	w->conns_count--;
@@ -124,35 +179,75 @@ hb_conn_free(struct hb_conn *c)
 	free(c);
 }
 
-void
-hb_conn_timeout(struct hb_conn *c, enum hb_timer_kind kind)
+static void
+log_slow_reader(struct hb_conn *c)
 {
-	struct hb_worker *w = c->worker;
+	if (hb_rate_allows(&c->worker->refusals, c->worker->now))
+		hb_info("conn: %s: gone: it read nothing of the response for too long",
+		    *c->remote_addr ? c->remote_addr : "unix:");
+}
 
+/* The application is too late: its time to answer, or to send the next part of a stream, is up. */
+static void
+time_out_application(struct hb_conn *c)
+{
+	const struct hb_http_request *head = &c->parser.request;
+	const char *data = (const char *)c->in + c->start;
+	char what[400];
+
+	snprintf(what, sizeof what, "%.*s %.*s: no %s in time", (int)head->method.len, data + head->method.off,
+	    (int)(head->target.len < 300 ? head->target.len : 300), data + head->target.off,
+	    c->response.committed ? "further part of the response" : "response");
+	hb_err("app: %s", what);
+	hb_conn_overrule(c, 504, "the application did not answer in time");
+	hb_conn_note(c, HB_PY_TIMEOUT);
+}
+
+static void
+time_out_running(struct hb_conn *c, unsigned kind)
+{
 	switch (kind) {
-	case HB_TIMER_HEADER:
-	case HB_TIMER_BODY:
-		if (c->state == HB_CONN_IDLE) /* it never sent a byte: it has asked for nothing */
-			hb_conn_kill(c);
-		else
-			hb_conn_answer(c, 408, "the request did not come in time", true);
-		break;
 	case HB_TIMER_WRITE:
-		c->gone = true;
-		if (hb_rate_allows(&w->refusals, w->now))
-			hb_info("conn: %s: gone: it read nothing of the response for too long",
-			    *c->remote_addr ? c->remote_addr : "unix:");
-		if (c->state == HB_CONN_PAUSED) {
-			hb_conn_ignore_output(c);
-			hb_conn_set_state(c, HB_CONN_READY); /* the application has to close() */
-			hb_conn_enqueue(c, &w->ready);
-		} else
-			hb_conn_kill(c);
+		log_slow_reader(c);
+		hb_conn_lose(c);
 		break;
-	case HB_TIMER_KEEPALIVE:
-	case HB_TIMER_LINGER:
-	case HB_TIMER_NONE:
-	case HB_TIMER_KINDS:
+	case HB_TIMER_BODY:
+		hb_conn_overrule(c, 408, "the request did not come in time");
+		hb_conn_note(c, HB_PY_READABLE | HB_PY_GONE);
+		break;
+	default:
+		time_out_application(c);
+		break;
+	}
+}
+
+void
+hb_conn_timeout(struct hb_conn *c, unsigned kind)
+{
+	switch (c->state) {
+	case HB_CONN_HEAD:
+	case HB_CONN_BODY:
+		hb_conn_answer(c, 408, "the request did not come in time", true);
+		break;
+	case HB_CONN_RUNNING:
+		time_out_running(c, kind);
+		break;
+	case HB_CONN_PAUSED:
+		c->gone = true;
+		log_slow_reader(c);
+		hb_conn_ignore_output(c);
+		hb_conn_set_state(c, HB_CONN_READY); /* the application has to close() */
+		hb_conn_enqueue(c, &c->worker->ready);
+		break;
+	case HB_CONN_SENDING:
+		log_slow_reader(c);
+		hb_conn_kill(c);
+		break;
+	case HB_CONN_IDLE: /* where it never sent a byte it has asked for nothing */
+	case HB_CONN_SKIP:
+	case HB_CONN_LINGER:
+	case HB_CONN_READY:
+	case HB_CONN_DEAD:
 		hb_conn_kill(c);
 		break;
 	}

@@ -1,6 +1,8 @@
 /*
  * A connection and its one request at a time: from bytes to a request for an
- * application, from its response to bytes, then the next.
+ * application, from its response to bytes, then the next.  While a request
+ * is the application's (RUNNING, PAUSED) an asynchronous one goes on reading
+ * and writing; a WSGI one has the connection to itself.
  */
 #ifndef HB_WORKER_CONN_H
 #define HB_WORKER_CONN_H
@@ -24,10 +26,12 @@ enum { HB_CONN_OUT_HIGH = 256 * 1024 };
 enum hb_conn_state {
 	HB_CONN_IDLE,    /* no byte of a request yet */
 	HB_CONN_HEAD,    /* in the middle of a head */
-	HB_CONN_BODY,    /* in the middle of a body */
-	HB_CONN_READY,   /* queued for the application, or running */
-	HB_CONN_PAUSED,  /* the application waits for the peer to take what it wrote */
+	HB_CONN_BODY,    /* in the middle of a body that a WSGI application will get whole */
+	HB_CONN_READY,   /* queued for the application */
+	HB_CONN_RUNNING, /* the application has it */
+	HB_CONN_PAUSED,  /* WSGI: the application waits for the peer to take what it wrote */
 	HB_CONN_SENDING, /* the response is whole, and on its way */
+	HB_CONN_SKIP,    /* the response is out; the rest of the request's body is thrown away */
 	HB_CONN_LINGER,  /* all is sent; what still comes is thrown away until the peer closes */
 	HB_CONN_DEAD
 };
@@ -40,16 +44,19 @@ struct hb_conn {
 	TAILQ_ENTRY(hb_conn) all;
 	TAILQ_ENTRY(hb_conn) queued;
 	struct hb_conn_queue *queue; /* the one that it is in, or NULL */
+	TAILQ_ENTRY(hb_conn) noted;
+	unsigned events; /* enum hb_py_event, for the application; not 0: in the worker's list of the noted */
 	struct hb_timer timer;
 	struct event readable;
 	struct event writable;
 	bool reading; /* readable is added */
 	bool writing; /* writable is added */
 
-	/* Input: [start, pos) is the head once it is parsed, [pos, len) not looked at. */
+	/* Input: [start, body_at) is the head once it is parsed, [pos, len) not looked at. */
 	unsigned char *in;
 	size_t cap;
 	size_t start;
+	size_t body_at;
 	size_t pos;
 	size_t len;
 	struct hb_http_parser parser;
@@ -63,10 +70,18 @@ struct hb_conn {
 	struct hb_response response;
 	struct hb_py_request request;
 	int app;       /* the index of the application */
+	bool async;    /* it is an ASGI application */
+	bool whole;    /* the parser has seen the end of the request */
+	bool go_on;    /* 100 Continue is due when the application reads */
+	bool wants;    /* the application waits for more of the body, or for a message */
+	bool stuck;    /* the application waits for the peer to take what it wrote */
+	bool eof;      /* the peer has closed its side */
 	bool keep;     /* after this response */
 	bool gone;     /* the peer takes nothing any more */
 	bool cut;      /* the response is not whole and must not look so */
 	bool refused;  /* there may be unread bytes: linger, so that the peer reads the answer */
+	unsigned verdict;         /* the status to answer with when the application lets go; 0: its own answer */
+	const char *verdict_text;
 	uint64_t requests;
 	int64_t began; /* when the request's head was whole, microseconds; 0: it is not */
 
@@ -85,6 +100,14 @@ void hb_conn_kill(struct hb_conn *c);
 void hb_conn_free(struct hb_conn *c);
 /* The one setter of the state: the timer follows. */
 void hb_conn_set_state(struct hb_conn *c, enum hb_conn_state state);
+/* Sets the timer anew: there was progress, or another one waits now. */
+void hb_conn_touch(struct hb_conn *c);
+/* The peer has gone while the request is the application's, which is told; the rest follows when it lets go. */
+void hb_conn_lose(struct hb_conn *c);
+/* Ends the application's request with this answer where nothing was sent, else by cutting the connection. */
+void hb_conn_overrule(struct hb_conn *c, unsigned status, const char *text);
+/* The application will be told of events. */
+void hb_conn_note(struct hb_conn *c, unsigned events);
 void hb_conn_enqueue(struct hb_conn *c, struct hb_conn_queue *queue);
 void hb_conn_dequeue(struct hb_conn *c);
 
@@ -97,6 +120,10 @@ void hb_conn_ignore_input(struct hb_conn *c);
 /* Whether the peer has sent something that has not been read: a request is on its way. */
 bool hb_conn_has_input(const struct hb_conn *c);
 void hb_conn_release_input(struct hb_conn *c);
+/* Whether what nobody has read of a body is worth reading for the sake of the connection. */
+bool hb_conn_skips_body(struct hb_conn *c);
+/* What has come of a body since, for hb_py_server.read. */
+int hb_conn_read(struct hb_conn *c, struct hb_py_part *parts, int most, bool *last);
 
 /* Output (output.c). */
 void hb_conn_writable(int fd, short what, void *arg);
@@ -110,11 +137,15 @@ int hb_conn_send(struct hb_conn *c, const void *p, size_t n, size_t *taken);
 void hb_conn_finish(struct hb_conn *c);
 /* Sends the responses that are queued. */
 void hb_conn_flush_all(struct hb_worker *w);
+/* Bytes are pending that should go out soon: with others at the end of the pass. */
+void hb_conn_send_soon(struct hb_conn *c);
 /* Goes on after a response has been sent: with the next request, or to the end. */
 void hb_conn_over(struct hb_conn *c);
+/* The request is over and all of it was read: ready for the next one. */
+void hb_conn_next(struct hb_conn *c);
 /* Answers without an application; close: and ends the connection. */
 void hb_conn_answer(struct hb_conn *c, unsigned status, const char *text, bool close);
-void hb_conn_timeout(struct hb_conn *c, enum hb_timer_kind kind);
+void hb_conn_timeout(struct hb_conn *c, unsigned kind);
 
 static inline size_t
 hb_conn_pending(const struct hb_conn *c)

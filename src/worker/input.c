@@ -17,6 +17,8 @@
 enum {
 	BUFFER_USUAL = 8192,   /* most heads fit */
 	BUFFER_BODY = 65536,   /* once a large body is on its way */
+	BUFFER_ASYNC = 262144, /* of a body that an ASGI application has not read yet */
+	SKIP_MOST = 1 << 20,   /* of a body that nobody wants, for the sake of the connection */
 	BUFFERS_SPARE = 128,
 	LINGER_READ = 65536
 };
@@ -74,6 +76,16 @@ take_buffer(struct hb_worker *w)
 	return p;
 }
 
+/* The request's bytes may have moved. */
+static void
+point(struct hb_conn *c)
+{
+	struct hb_py_request *r = &c->request;
+
+	r->data = c->in + c->start;
+	r->path = c->path != NULL ? c->path : r->data + c->parser.request.path.off;
+}
+
 /* Room behind len: by moving the request to the front, else by growing (the parser's limits bound that). */
 static int
 make_room(struct hb_conn *c, size_t least)
@@ -93,7 +105,9 @@ make_room(struct hb_conn *c, size_t least)
 		memmove(c->in, c->in + c->start, c->len - c->start);
 		c->pos -= c->start;
 		c->len -= c->start;
+		c->body_at -= c->body_at > 0 ? c->start : 0;
 		c->start = 0;
+		point(c);
 	}
 	for (cap = c->cap; cap - c->len < least;)
 		cap *= 2;
@@ -104,22 +118,24 @@ make_room(struct hb_conn *c, size_t least)
 		return -1;
 	c->in = p;
 	c->cap = cap;
+	point(c);
 	return 0;
 }
 
 /* Takes the bytes of a body that were looked at out of the buffer; the head stays. */
 static void
-compact(struct hb_conn *c, size_t head_end)
+compact(struct hb_conn *c)
 {
-	if (c->pos == head_end)
+	if (c->pos == c->body_at)
 		return;
-	memmove(c->in + head_end, c->in + c->pos, c->len - c->pos);
-	c->len -= c->pos - head_end;
-	c->pos = head_end;
+	memmove(c->in + c->body_at, c->in + c->pos, c->len - c->pos);
+	c->len -= c->pos - c->body_at;
+	c->pos = c->body_at;
 }
 
+/* Counts and logs what the parser or a limit refused. */
 static void
-refuse(struct hb_conn *c, unsigned status, const char *cause, const char *rule)
+log_refusal(struct hb_conn *c, unsigned status, const char *cause, const char *rule)
 {
 	struct hb_worker *w = c->worker;
 	uint64_t kept_back;
@@ -130,6 +146,12 @@ refuse(struct hb_conn *c, unsigned status, const char *cause, const char *rule)
 		hb_info("http: %s: %u: %s (%s)%s", *c->remote_addr ? c->remote_addr : "unix:", status, cause, rule,
 		    kept_back > 0 ? "; more of the kind were not logged" : "");
 	}
+}
+
+static void
+refuse(struct hb_conn *c, unsigned status, const char *cause, const char *rule)
+{
+	log_refusal(c, status, cause, rule);
 	hb_conn_answer(c, status, cause, true);
 }
 
@@ -155,13 +177,21 @@ choose_application(struct hb_conn *c)
 	return 0;
 }
 
+static int
+go_on(struct hb_conn *c)
+{
+	static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+	c->go_on = false;
+	hb_buf_add(&c->out, text, sizeof text - 1);
+	return hb_conn_flush(c);
+}
+
 /* Returns false where the connection was answered instead. */
 static bool
 begin_request(struct hb_conn *c)
 {
 	const struct hb_http_request *head = &c->parser.request;
-	static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
 	if (head->method_id == HB_HTTP_M_CONNECT) {
 		refuse(c, 501, "CONNECT is not served", "RFC 9110 9.3.6");
 		return false;
@@ -174,13 +204,12 @@ begin_request(struct hb_conn *c)
 		hb_conn_answer(c, 404, "nothing is mounted here", hb_http_has_body(head));
 		return false;
 	}
-	/* The application's turn comes with the whole body: now is when it is needed. */
-	if (head->expect_continue && hb_http_has_body(head) && c->pos == c->len) {
-		hb_buf_add(&c->out, go_on, sizeof go_on - 1);
-		if (hb_conn_flush(c) == -1) {
-			hb_conn_kill(c);
-			return false;
-		}
+	c->async = c->worker->apps[c->app].async;
+	c->go_on = head->expect_continue && hb_http_has_body(head) && c->pos == c->len;
+	/* The turn of a WSGI application comes with the whole body: now is when it is needed. */
+	if (c->go_on && !c->async && go_on(c) == -1) {
+		hb_conn_kill(c);
+		return false;
 	}
 	return true;
 }
@@ -198,7 +227,7 @@ add_body(struct hb_conn *c, const unsigned char *data)
 	return false;
 }
 
-/* The request is whole: to the queue. */
+/* To the queue: a request that is whole, or whose application reads the body by itself. */
 static void
 make_ready(struct hb_conn *c)
 {
@@ -206,16 +235,17 @@ make_ready(struct hb_conn *c)
 	struct hb_py_request *r = &c->request;
 	struct hb_error err;
 
-	r->body = hb_body_bytes(&c->body, &err);
-	if (r->body == NULL) {
-		hb_err("http: %s", err.text);
-		hb_conn_answer(c, 503, "the body cannot be kept", true);
-		return;
+	if (!c->async) {
+		r->body = hb_body_bytes(&c->body, &err);
+		if (r->body == NULL) {
+			hb_err("http: %s", err.text);
+			hb_conn_answer(c, 503, "the body cannot be kept", true);
+			return;
+		}
+		r->body_len = c->body.size;
 	}
-	r->body_len = c->body.size;
 	r->head = &c->parser.request;
-	r->data = c->in + c->start;
-	r->path = c->path != NULL ? c->path : r->data + r->head->path.off;
+	point(c);
 	r->path_len = c->path_len;
 	r->mount_len = w->apps[c->app].mount_len;
 	r->app = w->apps[c->app].py;
@@ -229,50 +259,131 @@ make_ready(struct hb_conn *c)
 	hb_conn_enqueue(c, &w->ready);
 }
 
+/* The head is whole.  Returns whether to go on with the body, for a WSGI application or for nobody. */
+static bool
+take_head(struct hb_conn *c, size_t used)
+{
+	c->start = c->pos;
+	c->pos = c->body_at = c->pos + used;
+	c->began = hb_clock_us();
+	if (!begin_request(c))
+		return false;
+	if (!c->async)
+		return true;
+	if (!hb_http_has_body(&c->parser.request))
+		c->whole = hb_http_parse(&c->parser, c->in + c->pos, 0, &used) == HB_HTTP_END;
+	make_ready(c);
+	return false;
+}
+
+static void
+need_more(struct hb_conn *c)
+{
+	if (c->state == HB_CONN_SKIP)
+		c->pos = c->len = c->body_at;
+	else if (c->began != 0) {
+		compact(c);
+		hb_conn_set_state(c, HB_CONN_BODY);
+	} else {
+		c->start = c->pos; /* behind empty lines */
+		if (c->state == HB_CONN_IDLE && hb_http_begun(&c->parser))
+			hb_conn_set_state(c, HB_CONN_HEAD);
+	}
+	hb_conn_watch_input(c);
+}
+
 void
 hb_conn_parse(struct hb_conn *c)
 {
-	size_t head_end = c->began != 0 ? c->pos : 0, used;
+	size_t used;
 
 	for (;;) {
 		const unsigned char *data = c->in + c->pos;
-		enum hb_http_event e = hb_http_parse(&c->parser, data, c->len - c->pos, &used);
 
-		switch (e) {
+		switch (hb_http_parse(&c->parser, data, c->len - c->pos, &used)) {
 		case HB_HTTP_HEAD:
-			c->start = c->pos;
-			c->pos = head_end = c->pos + used;
-			c->began = hb_clock_us();
-			if (!begin_request(c))
+			if (!take_head(c, used))
 				return;
 			break;
 		case HB_HTTP_BODY:
-			if (!add_body(c, data))
+			if (c->state != HB_CONN_SKIP && !add_body(c, data))
 				return;
 			c->pos += used;
 			break;
 		case HB_HTTP_END:
 			c->pos += used;
-			make_ready(c);
+			c->whole = true;
+			if (c->state == HB_CONN_SKIP)
+				hb_conn_next(c);
+			else
+				make_ready(c);
 			return;
 		case HB_HTTP_MORE:
 			c->pos += used;
-			if (c->began != 0) {
-				compact(c, head_end);
-				hb_conn_set_state(c, HB_CONN_BODY);
-				hb_conn_watch_input(c);
-				return;
-			}
-			c->start = c->pos; /* behind empty lines */
-			if (c->state == HB_CONN_IDLE && hb_http_begun(&c->parser))
-				hb_conn_set_state(c, HB_CONN_HEAD);
-			hb_conn_watch_input(c);
+			need_more(c);
 			return;
 		case HB_HTTP_ERROR:
-			refuse(c, c->parser.error.status, c->parser.error.cause, c->parser.error.rule);
+			if (c->state == HB_CONN_SKIP)
+				hb_conn_kill(c);
+			else
+				refuse(c, c->parser.error.status, c->parser.error.cause, c->parser.error.rule);
 			return;
 		}
 	}
+}
+
+bool
+hb_conn_skips_body(struct hb_conn *c)
+{
+	const struct hb_http_parser *p = &c->parser;
+
+	return !c->go_on && !c->eof && (p->request.chunked || p->request.content_length - p->body_bytes <= SKIP_MOST);
+}
+
+int
+hb_conn_read(struct hb_conn *c, struct hb_py_part *parts, int most, bool *last)
+{
+	int n = 0;
+	size_t used;
+
+	*last = false;
+	if (c->gone || c->verdict != 0)
+		return -1;
+	if (c->go_on && go_on(c) == -1) {
+		hb_conn_lose(c);
+		return -1;
+	}
+	while (!c->whole && n < most) {
+		const unsigned char *data = c->in + c->pos;
+
+		switch (hb_http_parse(&c->parser, data, c->len - c->pos, &used)) {
+		case HB_HTTP_BODY:
+			parts[n++] = (struct hb_py_part){data + c->parser.body.off, c->parser.body.len};
+			c->pos += used;
+			break;
+		case HB_HTTP_END:
+			c->pos += used;
+			c->whole = true;
+			break;
+		case HB_HTTP_ERROR:
+			log_refusal(c, c->parser.error.status, c->parser.error.cause, c->parser.error.rule);
+			hb_conn_overrule(c, c->parser.error.status, c->parser.error.cause);
+			return -1;
+		case HB_HTTP_HEAD:
+		case HB_HTTP_MORE:
+			c->pos += used;
+			if (n == 0 && c->eof)
+				return -1;
+			most = n;
+			break;
+		}
+	}
+	*last = c->whole;
+	c->wants = n == 0 && !c->whole;
+	if (!c->eof)
+		hb_conn_watch_input(c);
+	hb_conn_touch(c);
+	return n;
 }
 
 static void
@@ -283,6 +394,62 @@ discard(struct hb_conn *c)
 
 	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
 		hb_conn_kill(c);
+}
+
+/* The next bytes of the body that an asynchronous application reads. */
+static void
+read_body(struct hb_conn *c)
+{
+	ssize_t n;
+
+	compact(c);
+	if (c->len - c->body_at >= BUFFER_ASYNC) {
+		hb_conn_ignore_input(c);
+		return;
+	}
+	if (make_room(c, c->cap - c->body_at < BUFFER_BODY ? BUFFER_BODY : 1) == -1) {
+		hb_conn_lose(c);
+		return;
+	}
+	n = recv(c->fd, c->in + c->len, c->cap - c->len, 0);
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n == -1) {
+		hb_conn_lose(c);
+		return;
+	}
+	if (n == 0) {
+		c->eof = true;
+		hb_conn_ignore_input(c);
+		hb_conn_note(c, HB_PY_READABLE | HB_PY_GONE);
+		return;
+	}
+	c->len += (size_t)n;
+	hb_count(&c->worker->counters->bytes_in, (uint64_t)n);
+	if (c->wants)
+		hb_conn_note(c, HB_PY_READABLE);
+	c->wants = false;
+	hb_conn_touch(c);
+}
+
+/* The request is whole: the client has gone, closed its side, or sent the next request already. */
+static void
+look_for_end(struct hb_conn *c)
+{
+	char byte;
+	ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n == -1) {
+		hb_conn_lose(c);
+		return;
+	}
+	hb_conn_ignore_input(c);
+	if (n == 0) {
+		c->eof = true;
+		hb_conn_note(c, HB_PY_GONE);
+	}
 }
 
 static void
@@ -320,7 +487,16 @@ hb_conn_readable(int fd, short what, void *arg)
 	case HB_CONN_IDLE:
 	case HB_CONN_HEAD:
 	case HB_CONN_BODY:
+	case HB_CONN_SKIP:
 		read_more(c);
+		return;
+	case HB_CONN_RUNNING:
+		if (!c->async)
+			hb_conn_ignore_input(c); /* the next request waits in the kernel */
+		else if (!c->whole)
+			read_body(c);
+		else
+			look_for_end(c);
 		return;
 	case HB_CONN_LINGER:
 		discard(c);

@@ -106,19 +106,44 @@ send_rest(struct hb_conn *c)
 		hb_conn_watch_output(c);
 }
 
+/* Of a response that goes on. */
+static void
+send_part(struct hb_conn *c)
+{
+	if (hb_conn_flush(c) == -1)
+		hb_conn_lose(c);
+	else {
+		if (hb_conn_pending(c) > 0)
+			hb_conn_watch_output(c);
+		hb_conn_touch(c);
+	}
+}
+
+void
+hb_conn_send_soon(struct hb_conn *c)
+{
+	struct hb_worker *w = c->worker;
+
+	if (c->queue != NULL)
+		return;
+	hb_conn_enqueue(c, &w->unsent);
+	if (++w->unsent_count >= UNSENT_MOST || w->send_at_once)
+		hb_conn_flush_all(w);
+}
+
 void
 hb_conn_flush_all(struct hb_worker *w)
 {
-	struct hb_conn *c;
-
-	struct hb_conn *running = NULL;
+	struct hb_conn *running = NULL, *c;
 
 	while ((c = TAILQ_FIRST(&w->unsent)) != NULL) {
 		hb_conn_dequeue(c);
 		if (c == w->running) {
 			(void)hb_conn_flush(c);
 			running = c; /* its request is in use until the application has returned */
-		} else
+		} else if (c->state == HB_CONN_RUNNING)
+			send_part(c);
+		else
 			send_rest(c);
 	}
 	w->unsent_count = 0;
@@ -157,21 +182,40 @@ hb_conn_finish(struct hb_conn *c)
 		hb_conn_flush_all(w);
 }
 
+/* The peer has taken something: enough for the application to go on? */
+static void
+go_on_writing(struct hb_conn *c)
+{
+	if (hb_conn_pending(c) == 0)
+		hb_conn_ignore_output(c);
+	if (c->stuck && hb_conn_pending(c) <= HB_CONN_OUT_HIGH / 2) {
+		c->stuck = false;
+		hb_conn_note(c, HB_PY_WRITABLE);
+	}
+}
+
 void
 hb_conn_writable(int fd, short what, void *arg)
 {
 	struct hb_conn *c = arg;
 	struct hb_worker *w = c->worker;
-	size_t before = hb_conn_pending(c);
-
-	size_t enough = c->state == HB_CONN_PAUSED ? HB_CONN_OUT_HIGH / 2 : 0;
+	size_t before = hb_conn_pending(c), enough = c->state == HB_CONN_PAUSED ? HB_CONN_OUT_HIGH / 2 : 0;
+	int rc;
 
 	hb_worker_wake(w);
-	if (hb_conn_flush(c) == 0 && hb_conn_pending(c) > enough) {
-		if (hb_conn_pending(c) < before)
-			hb_conn_set_state(c, c->state); /* progress: its time starts anew */
+	rc = hb_conn_flush(c);
+	if (c->state == HB_CONN_RUNNING && rc == -1) {
+		hb_conn_lose(c);
 		return;
 	}
+	if (rc == 0 && hb_conn_pending(c) < before)
+		hb_conn_touch(c); /* progress: its time starts anew */
+	if (c->state == HB_CONN_RUNNING) {
+		go_on_writing(c);
+		return;
+	}
+	if (rc == 0 && hb_conn_pending(c) > enough)
+		return;
 	hb_conn_ignore_output(c);
 	if (c->state == HB_CONN_PAUSED) {
 		hb_conn_set_state(c, HB_CONN_READY);
@@ -209,12 +253,29 @@ hb_conn_over(struct hb_conn *c)
 		 * Closing over unread bytes resets the connection, and the peer may lose
 		 * the answer; a client that would have kept it may be sending.
 		 */
-		if (c->refused || c->pos < c->len || w->draining || (c->began != 0 && c->parser.request.keep_alive))
+		if (c->refused || c->pos < c->len || (c->began != 0 && !c->whole) || w->draining || (c->began != 0 && c->parser.request.keep_alive))
 			linger(c);
 		else
 			hb_conn_kill(c);
 		return;
 	}
+	if (c->began != 0 && !c->whole) {
+		if (!hb_conn_skips_body(c)) {
+			linger(c);
+			return;
+		}
+		hb_conn_set_state(c, HB_CONN_SKIP);
+		hb_conn_parse(c);
+		return;
+	}
+	hb_conn_next(c);
+}
+
+void
+hb_conn_next(struct hb_conn *c)
+{
+	struct hb_worker *w = c->worker;
+
 	if (w->draining && c->pos == c->len && !hb_conn_has_input(c)) {
 		hb_conn_kill(c);
 		return;
@@ -223,6 +284,8 @@ hb_conn_over(struct hb_conn *c)
 	hb_response_reset(&c->response);
 	hb_http_parser_reset(&c->parser);
 	c->began = 0;
+	c->body_at = 0;
+	c->whole = c->wants = c->stuck = c->async = c->go_on = false;
 	if (c->pos < c->len) {
 		c->start = c->pos;
 		hb_conn_set_state(c, HB_CONN_IDLE);

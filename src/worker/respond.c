@@ -118,13 +118,38 @@ took(struct hb_conn *c, size_t n)
 		hb_buf_add(&c->out, HB_HTTP_CHUNK_CRLF, 2);
 }
 
+/* Nobody takes anything any more. */
+static ssize_t
+lost(struct hb_conn *c)
+{
+	if (c->async && c->fd != -1)
+		hb_conn_lose(c);
+	return -1;
+}
+
+/* What was written goes on its way; what did not fit follows when there is room. */
+static ssize_t
+push(struct hb_conn *c, size_t n, size_t done, bool more)
+{
+	if (c->async) {
+		if (done < n) {
+			c->stuck = true;
+			hb_conn_watch_output(c);
+			hb_conn_touch(c);
+		} else if (more)
+			hb_conn_send_soon(c);
+	} else if (more && hb_conn_flush(c) == -1)
+		return -1;
+	return (ssize_t)done;
+}
+
 static ssize_t
 respond_write(struct hb_py_request *r, const void *p, size_t n, bool more)
 {
 	struct hb_conn *c = conn_of(r);
 	size_t whole, taken = 0, room;
 
-	if (c->gone)
+	if (c->gone || c->verdict != 0)
 		return -1;
 	if (!c->response.committed)
 		commit(c);
@@ -134,20 +159,20 @@ respond_write(struct hb_py_request *r, const void *p, size_t n, bool more)
 	if (whole == 0)
 		return -1;
 	if (hb_conn_pending(c) >= HB_CONN_OUT_HIGH)
-		return 0;
+		return push(c, n, 0, more);
 	begin_chunk(c, whole);
 	if (whole > COPY_MOST && hb_conn_send(c, p, whole, &taken) == -1)
-		return -1;
+		return lost(c);
 	room = hb_conn_pending(c) < HB_CONN_OUT_HIGH ? HB_CONN_OUT_HIGH - hb_conn_pending(c) : 0;
 	if (whole - taken < room)
 		room = whole - taken;
 	hb_buf_add(&c->out, (const char *)p + taken, room);
 	took(c, taken + room);
-	if (more && hb_conn_flush(c) == -1)
-		return -1;
-	if (taken + room == whole && whole < n)
+	if (taken + room == whole && whole < n) {
+		(void)push(c, whole, whole, more);
 		return -1; /* the rest was never announced */
-	return (ssize_t)(taken + room);
+	}
+	return push(c, whole, taken + room, more);
 }
 
 static int
@@ -171,12 +196,33 @@ respond_wait(struct hb_py_request *r)
 	return 0;
 }
 
+/* The request is not py's any more.  Returns false where what follows is settled. */
+static bool
+take_back(struct hb_conn *c)
+{
+	if (c->events != 0)
+		TAILQ_REMOVE(&c->worker->noted, c, noted);
+	c->events = 0;
+	if (c->verdict != 0 && !c->response.committed && !c->gone) {
+		hb_conn_answer(c, c->verdict, c->verdict_text, true);
+		return false;
+	}
+	if (c->verdict != 0 || (c->response.status == 0 && !c->gone)) {
+		c->cut = true;
+		hb_conn_finish(c);
+		return false;
+	}
+	return true;
+}
+
 static void
 respond_finish(struct hb_py_request *r)
 {
 	struct hb_conn *c = conn_of(r);
 	struct hb_response *s = &c->response;
 
+	if (!take_back(c))
+		return;
 	if (!s->committed && !c->gone) {
 		if (r->length == -1)
 			r->length = 0;
@@ -198,12 +244,43 @@ respond_fail(struct hb_py_request *r)
 	struct hb_conn *c = conn_of(r);
 
 	hb_count(&c->worker->counters->errors, 1);
+	if (c->response.status == 0 && c->verdict == 0 && !c->gone)
+		c->response.status = 500; /* for take_back: it is settled below */
+	if (!take_back(c))
+		return;
 	if (!c->response.committed && !c->gone) {
 		hb_conn_answer(c, 500, "Internal Server Error", false);
 		return;
 	}
 	c->cut = true;
 	hb_conn_finish(c);
+}
+
+static int
+respond_interim(struct hb_py_request *r, const struct hb_py_head *head, struct hb_error *err)
+{
+	struct hb_conn *c = conn_of(r);
+
+	if (c->gone || c->response.committed || r->head->minor == 0)
+		return 0;
+	if (hb_response_interim(head, &c->out, err) == -1)
+		return -1;
+	hb_conn_send_soon(c);
+	return 0;
+}
+
+static int
+respond_read(struct hb_py_request *r, struct hb_py_part *parts, int most, bool *last)
+{
+	return hb_conn_read(conn_of(r), parts, most, last);
+}
+
+static bool
+respond_gone(struct hb_py_request *r)
+{
+	const struct hb_conn *c = conn_of(r);
+
+	return c->gone || c->eof;
 }
 
 void
@@ -216,6 +293,9 @@ hb_respond_init(struct hb_worker *w)
 		.wait = respond_wait,
 		.finish = respond_finish,
 		.fail = respond_fail,
+		.interim = respond_interim,
+		.read = respond_read,
+		.gone = respond_gone,
 		.fork = hb_worker_fork,
 		.arg = w,
 	};

@@ -63,23 +63,22 @@ is_servers_own(struct hb_response *r, const struct hb_py_field *f, enum hb_http_
 }
 
 static int
-add_field(struct hb_response *r, const struct hb_py_field *f, struct hb_error *err)
+check_field(const struct hb_py_field *f, struct hb_error *err)
 {
-	enum hb_http_field_id id;
-	unsigned char *p;
-
 	if (!hb_http_name_ok(f->name, f->name_len))
 		return hb_error_set(err, HB_ERROR_VALUE, "not a header name: '%.*s'",
 		    (int)(f->name_len < 80 ? f->name_len : 80), f->name);
 	if (!hb_http_value_ok(f->value, f->value_len))
 		return hb_error_set(err, HB_ERROR_VALUE, "control characters in the value of the header %.*s",
 		    (int)(f->name_len < 80 ? f->name_len : 80), f->name);
-	id = hb_http_field_lookup((const unsigned char *)f->name, f->name_len);
-	if (id == HB_HTTP_F_CONTENT_LENGTH && set_length(r, f, err) == -1)
-		return -1;
-	if (is_servers_own(r, f, id))
-		return 0;
-	p = hb_buf_reserve(&r->head, f->name_len + f->value_len + 4);
+	return 0;
+}
+
+static int
+put_field(struct hb_buf *out, const struct hb_py_field *f, struct hb_error *err)
+{
+	unsigned char *p = hb_buf_reserve(out, f->name_len + f->value_len + 4);
+
 	if (p == NULL)
 		return hb_error_set(err, HB_ERROR_MEMORY, "no memory for the response's head");
 	memcpy(p, f->name, f->name_len);
@@ -90,34 +89,65 @@ add_field(struct hb_response *r, const struct hb_py_field *f, struct hb_error *e
 	p += f->value_len;
 	*p++ = '\r';
 	*p++ = '\n';
-	r->head.len += f->name_len + f->value_len + 4;
+	out->len += f->name_len + f->value_len + 4;
 	return 0;
+}
+
+static int
+add_field(struct hb_response *r, const struct hb_py_field *f, struct hb_error *err)
+{
+	enum hb_http_field_id id;
+
+	if (check_field(f, err) == -1)
+		return -1;
+	id = hb_http_field_lookup((const unsigned char *)f->name, f->name_len);
+	if (id == HB_HTTP_F_CONTENT_LENGTH && set_length(r, f, err) == -1)
+		return -1;
+	if (is_servers_own(r, f, id))
+		return 0;
+	return put_field(&r->head, f, err);
+}
+
+static void
+put_status_line(struct hb_buf *out, unsigned status, const char *reason, size_t reason_len)
+{
+	const unsigned char digits[4] = {(unsigned char)('0' + status / 100), (unsigned char)('0' + status / 10 % 10),
+		(unsigned char)('0' + status % 10), ' '};
+
+	if (reason_len == 0) {
+		reason = hb_http_reason(status);
+		reason_len = strlen(reason);
+	}
+	hb_buf_add(out, "HTTP/1.1 ", 9);
+	hb_buf_add(out, digits, sizeof digits);
+	hb_buf_add(out, reason, reason_len);
+	hb_buf_add(out, "\r\n", 2);
+}
+
+int
+hb_response_interim(const struct hb_py_head *head, struct hb_buf *out, struct hb_error *err)
+{
+	size_t before = out->len;
+
+	put_status_line(out, head->status, head->reason, head->reason_len);
+	for (size_t i = 0; i < head->count; i++)
+		if (check_field(&head->fields[i], err) == -1 || put_field(out, &head->fields[i], err) == -1) {
+			out->len = before;
+			return -1;
+		}
+	hb_buf_add(out, "\r\n", 2);
+	return out->failed ? hb_error_set(err, HB_ERROR_MEMORY, "no memory for the response's head") : 0;
 }
 
 int
 hb_response_set_head(struct hb_response *r, const struct hb_py_head *head, struct hb_error *err)
 {
-	const char *reason = head->reason;
-	size_t reason_len = head->reason_len;
-	unsigned char digits[4];
-
 	hb_response_reset(r);
 	if (head->status < 200)
 		return hb_error_set(err, HB_ERROR_VALUE, "the status of a response is 200 or above, not %u", head->status);
-	if (!hb_http_value_ok(reason, reason_len))
+	if (!hb_http_value_ok(head->reason, head->reason_len))
 		return hb_error_set(err, HB_ERROR_VALUE, "control characters in the reason of the status");
-	if (reason_len == 0) {
-		reason = hb_http_reason(head->status);
-		reason_len = strlen(reason);
-	}
-	digits[0] = (unsigned char)('0' + head->status / 100);
-	digits[1] = (unsigned char)('0' + head->status / 10 % 10);
-	digits[2] = (unsigned char)('0' + head->status % 10);
-	digits[3] = ' ';
-	hb_buf_add(&r->head, "HTTP/1.1 ", 9);
-	hb_buf_add(&r->head, digits, 4);
-	hb_buf_add(&r->head, reason, reason_len);
-	hb_buf_add(&r->head, "\r\n", 2);
+	put_status_line(&r->head, head->status, head->reason, head->reason_len);
 	for (size_t i = 0; i < head->count; i++)
 		if (add_field(r, &head->fields[i], err) == -1) {
 			hb_response_reset(r);

@@ -37,6 +37,8 @@ struct hb_response_context {
 void hb_response_reset(struct hb_response *r);
 /* Checks a head and keeps it in place of an earlier one. */
 int hb_response_set_head(struct hb_response *r, const struct hb_py_head *head, struct hb_error *err) HB_WARN_UNUSED;
+/* Appends an interim response, such as 103 (RFC 8297). */
+int hb_response_interim(const struct hb_py_head *head, struct hb_buf *out, struct hb_error *err) HB_WARN_UNUSED;
 /* Appends the whole head to out and settles the framing.  Returns whether the connection may be kept. */
 bool hb_response_commit(struct hb_response *r, const struct hb_response_context *c, struct hb_buf *out);
 

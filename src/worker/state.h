@@ -32,6 +32,7 @@ struct hb_worker_listener {
 struct hb_worker_app {
 	struct hb_py_app *py;
 	size_t mount_len;
+	bool async;
 	int64_t slow_until; /* a call took long; others may */
 };
 
@@ -67,10 +68,11 @@ struct hb_worker {
 	struct hb_conn_queue ready;    /* a request for an application */
 	struct hb_conn_queue again;    /* bytes of a further request at hand */
 	struct hb_conn_queue unsent;   /* a whole response that has not been sent */
+	struct hb_conn_queue noted;    /* something came for its application */
 	struct hb_conn_queue dead;     /* freed at the end of the pass */
 	unsigned unsent_count;
-	struct hb_conn *running; /* the one whose application is called now */
-	int64_t began;           /* when it was called, microseconds */
+	struct hb_conn *running; /* the one whose WSGI application is called now, on this thread */
+	int64_t began;           /* when it was called, or this pass's tasks began, microseconds */
 	bool send_at_once;       /* its application may take long over something else */
 
 	void *spare_buffers; /* of the size of a usual head */
@@ -79,8 +81,12 @@ struct hb_worker {
 	struct hb_http_date date;
 	struct hb_rate refusals; /* log lines about bad requests */
 	struct hb_rate misuses;  /* log lines about applications' responses */
+	bool async;        /* an ASGI application is mounted: asyncio runs the loop */
 	bool entered;      /* the GIL is held */
+	struct event wakeup; /* when asyncio has something to do */
+	struct event graceful; /* the time of a drain is up */
 	bool draining;
+	bool cutting;      /* it is up: what goes on is ended */
 	bool ended;
 	bool orphaned;     /* the channel ended: no time for goodbyes */
 };

@@ -2,18 +2,29 @@
 #include "worker/timers.h"
 
 #include <stddef.h>
+#include <stdlib.h>
+
+#include "common/str.h"
 
 void
-hb_timers_init(struct hb_timers *t)
+hb_timers_init(struct hb_timers *t, unsigned kinds)
 {
-	for (size_t i = 0; i < HB_TIMER_KINDS; i++) {
+	t->kinds = kinds;
+	t->lists = hb_xcalloc(kinds, sizeof *t->lists);
+	t->waits = hb_xcalloc(kinds, sizeof *t->waits);
+	for (unsigned i = 0; i < kinds; i++)
 		TAILQ_INIT(&t->lists[i]);
-		t->waits[i] = 0;
-	}
 }
 
 void
-hb_timers_set(struct hb_timers *t, struct hb_timer *timer, enum hb_timer_kind kind, int64_t now)
+hb_timers_free(struct hb_timers *t)
+{
+	free(t->lists);
+	free(t->waits);
+}
+
+void
+hb_timers_set(struct hb_timers *t, struct hb_timer *timer, unsigned kind, int64_t now)
 {
 	if (timer->kind != HB_TIMER_NONE)
 		TAILQ_REMOVE(&t->lists[timer->kind], timer, entry);
@@ -25,9 +36,9 @@ hb_timers_set(struct hb_timers *t, struct hb_timer *timer, enum hb_timer_kind ki
 }
 
 struct hb_timer *
-hb_timers_pop(struct hb_timers *t, int64_t now, enum hb_timer_kind *kind)
+hb_timers_pop(struct hb_timers *t, int64_t now, unsigned *kind)
 {
-	for (size_t i = 0; i < HB_TIMER_KINDS; i++) {
+	for (unsigned i = 0; i < t->kinds; i++) {
 		struct hb_timer *first = TAILQ_FIRST(&t->lists[i]);
 
 		if (first != NULL && first->deadline <= now) {
@@ -44,7 +55,7 @@ hb_timers_next(const struct hb_timers *t)
 {
 	int64_t next = -1;
 
-	for (size_t i = 0; i < HB_TIMER_KINDS; i++) {
+	for (unsigned i = 0; i < t->kinds; i++) {
 		const struct hb_timer *first = TAILQ_FIRST(&t->lists[i]);
 
 		if (first != NULL && (next == -1 || first->deadline < next))

@@ -96,7 +96,7 @@ static void
 on_tick(int fd, short what, void *arg)
 {
 	struct hb_worker *w = arg;
-	enum hb_timer_kind kind;
+	unsigned kind;
 	struct hb_timer *t;
 
 	hb_worker_wake(w);
@@ -134,8 +134,10 @@ set_loop(struct hb_worker *w)
 	struct event_config *config = event_config_new();
 
 	if (config != NULL) {
-		/* No precise timers: each wait would cost a timerfd_settime(2), and no timeout here is that fine. */
 		event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
+		/* They cost a timerfd_settime(2) for each wait; asyncio's timeouts are that fine, the server's own are not. */
+		if (w->async)
+			event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 		w->base = event_base_new_with_config(config);
 		event_config_free(config);
 	}
@@ -150,6 +152,18 @@ set_loop(struct hb_worker *w)
 	return EX_OK;
 }
 
+/* What the applications speak is known when they are imported, and signals want handlers before. */
+static int
+set_precise_loop(struct hb_worker *w)
+{
+	event_del(&w->channel);
+	event_del(&w->terminate);
+	event_del(&w->reopen);
+	event_base_free(w->base);
+	w->base = NULL;
+	return set_loop(w);
+}
+
 static void
 set_limits(struct hb_worker *w)
 {
@@ -161,42 +175,73 @@ set_limits(struct hb_worker *w)
 		.headers = c->limits.headers,
 		.body = c->limits.body,
 	};
-	hb_timers_init(&w->timers);
+	hb_timers_init(&w->timers, HB_TIMER_REQUEST + (unsigned)c->apps_count + 1);
 	w->timers.waits[HB_TIMER_HEADER] = c->timeouts.header;
 	w->timers.waits[HB_TIMER_KEEPALIVE] = c->timeouts.keepalive;
 	w->timers.waits[HB_TIMER_BODY] = c->timeouts.body;
 	w->timers.waits[HB_TIMER_WRITE] = c->timeouts.write;
+	w->timers.waits[HB_TIMER_IDLE] = c->timeouts.idle;
 	w->timers.waits[HB_TIMER_LINGER] = LINGER_MS;
+	for (size_t i = 0; i < c->apps_count; i++)
+		w->timers.waits[HB_TIMER_REQUEST + i] = c->apps[i].timeout != 0 ? c->apps[i].timeout : c->timeouts.request;
+}
+
+/* A WSGI request, on this thread, to its end or to a pause. */
+static void
+run_in_place(struct hb_worker *w, struct hb_conn *c)
+{
+	struct hb_worker_app *app = &w->apps[c->app];
+	enum hb_py_step step;
+	int64_t now;
+
+	w->send_at_once = w->now < app->slow_until;
+	if (w->send_at_once)
+		hb_conn_flush_all(w);
+	w->running = c;
+	atomic_store_explicit(&w->counters->active, 1, memory_order_relaxed);
+	step = hb_py_run(w->py, &c->request);
+	atomic_store_explicit(&w->counters->active, 0, memory_order_relaxed);
+	w->running = NULL;
+	now = hb_clock_us();
+	if (now - w->began > SLOW_MS * 1000)
+		app->slow_until = now / 1000 + SLOW_MEMORY_MS;
+	w->began = now;
+	if (step == HB_PY_PAUSED) {
+		hb_conn_set_state(c, HB_CONN_PAUSED);
+		hb_conn_watch_output(c);
+	}
 }
 
 static void
 run_ready(struct hb_worker *w)
 {
-	int64_t now = hb_clock_us();
 	struct hb_conn *c;
 
+	w->began = hb_clock_us();
 	while (!w->orphaned && (c = TAILQ_FIRST(&w->ready)) != NULL) {
-		struct hb_worker_app *app = &w->apps[c->app];
-		enum hb_py_step step;
-
 		hb_conn_dequeue(c);
-		w->began = now;
-		w->now = now / 1000;
-		w->send_at_once = w->now < app->slow_until;
-		if (w->send_at_once)
-			hb_conn_flush_all(w);
-		w->running = c;
-		atomic_store_explicit(&w->counters->active, 1, memory_order_relaxed);
-		step = hb_py_run(w->py, &c->request);
-		atomic_store_explicit(&w->counters->active, 0, memory_order_relaxed);
-		w->running = NULL;
-		now = hb_clock_us();
-		if (now - w->began > SLOW_MS * 1000)
-			app->slow_until = now / 1000 + SLOW_MEMORY_MS;
-		if (step == HB_PY_PAUSED) {
-			hb_conn_set_state(c, HB_CONN_PAUSED);
-			hb_conn_watch_output(c);
-		}
+		w->now = w->began / 1000;
+		hb_conn_set_state(c, HB_CONN_RUNNING);
+		if (c->async)
+			(void)hb_py_run(w->py, &c->request);
+		else
+			run_in_place(w, c);
+	}
+}
+
+/* What has come for the applications since the last pass. */
+static void
+tell_applications(struct hb_worker *w)
+{
+	struct hb_conn *c;
+
+	while ((c = TAILQ_FIRST(&w->noted)) != NULL) {
+		unsigned events = c->events;
+
+		TAILQ_REMOVE(&w->noted, c, noted);
+		c->events = 0;
+		if (c->state == HB_CONN_RUNNING)
+			hb_py_notify(w->py, &c->request, events);
 	}
 }
 
@@ -242,26 +287,24 @@ leave(struct hb_worker *w)
 	w->entered = false;
 }
 
+/* Waits for events and parses what came, without the GIL. */
 static void
-pass(struct hb_worker *w)
+wait_for_events(struct hb_worker *w, bool block)
 {
-	bool more = !TAILQ_EMPTY(&w->ready) || !TAILQ_EMPTY(&w->again);
-
+	if (!TAILQ_EMPTY(&w->ready) || !TAILQ_EMPTY(&w->again) || !TAILQ_EMPTY(&w->noted))
+		block = false;
 	set_tick(w);
-	leave(w);
 	w->asleep = true;
-	event_base_loop(w->base, EVLOOP_ONCE | (more ? EVLOOP_NONBLOCK : 0));
+	event_base_loop(w->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
 	hb_worker_wake(w);
-	if (w->orphaned)
-		return;
-	parse_again(w);
-	if (!TAILQ_EMPTY(&w->ready)) {
-		enter(w);
-		run_ready(w);
-		if (w->orphaned)
-			return;
-	}
-	hb_conn_flush_all(w);
+	if (!w->orphaned)
+		parse_again(w);
+}
+
+/* What the pass has left behind. */
+static void
+clean_up(struct hb_worker *w)
+{
 	if (!TAILQ_EMPTY(&w->dead)) {
 		enter(w);
 		bury(w);
@@ -270,6 +313,66 @@ pass(struct hb_worker *w)
 		hb_access_flush(&w->access);
 	if (w->draining && w->conns_count == 0)
 		w->ended = true;
+}
+
+static void
+pass(struct hb_worker *w)
+{
+	leave(w);
+	wait_for_events(w, true);
+	if (w->orphaned)
+		return;
+	if (!TAILQ_EMPTY(&w->ready)) {
+		enter(w);
+		run_ready(w);
+		if (w->orphaned)
+			return;
+	}
+	hb_conn_flush_all(w);
+	clean_up(w);
+}
+
+static void
+on_wakeup(int fd, short what, void *arg)
+{
+	hb_worker_wake(arg);
+}
+
+/* asyncio's turn to wait: first goes out what its tasks have written. */
+static void
+loop_wait(void *arg, int64_t microseconds)
+{
+	struct hb_worker *w = arg;
+	struct timeval tv = {microseconds / 1000000, microseconds % 1000000};
+
+	w->entered = false;
+	hb_conn_flush_all(w);
+	if (w->access.buf.len > 0)
+		hb_access_flush(&w->access);
+	if (microseconds > 0)
+		event_add(&w->wakeup, &tv);
+	wait_for_events(w, microseconds != 0);
+	if (microseconds > 0)
+		event_del(&w->wakeup);
+}
+
+static void
+loop_work(void *arg)
+{
+	struct hb_worker *w = arg;
+
+	w->entered = true;
+	if (w->orphaned)
+		_exit(EX_OK);
+	if (!TAILQ_EMPTY(&w->noted))
+		tell_applications(w);
+	if (!TAILQ_EMPTY(&w->ready))
+		run_ready(w);
+	else
+		w->began = hb_clock_us();
+	clean_up(w);
+	if (w->ended)
+		hb_py_loop_stop(w->py);
 }
 
 static int
@@ -282,6 +385,7 @@ set_up(struct hb_worker *w)
 	TAILQ_INIT(&w->ready);
 	TAILQ_INIT(&w->again);
 	TAILQ_INIT(&w->unsent);
+	TAILQ_INIT(&w->noted);
 	TAILQ_INIT(&w->dead);
 	w->date = (struct hb_http_date)HB_HTTP_DATE_INIT;
 	w->now = hb_clock_ms();
@@ -292,7 +396,9 @@ set_up(struct hb_worker *w)
 		return EX_CANTCREAT;
 	}
 	status = set_loop(w);
-	return status == EX_OK ? hb_applications_start(w) : status;
+	if (status == EX_OK)
+		status = hb_applications_start(w);
+	return status == EX_OK && w->async ? set_precise_loop(w) : status;
 }
 
 static void
@@ -306,8 +412,47 @@ tear_down(struct hb_worker *w)
 		memcpy(&w->spare_buffers, p, sizeof w->spare_buffers);
 		free(p);
 	}
+	hb_timers_free(&w->timers);
 	if (w->base != NULL)
 		event_base_free(w->base);
+}
+
+/* Connections may come. */
+static void
+open_for_business(void *arg)
+{
+	struct hb_worker *w = arg;
+
+	hb_accept_start(w);
+	if (write(w->start->channel, "R", 1) != 1)
+		w->ended = w->orphaned = true;
+}
+
+static int
+serve_with_asyncio(struct hb_worker *w)
+{
+	const struct hb_py_loop_hooks hooks = {loop_wait, loop_work, open_for_business, w};
+	struct hb_error err;
+
+	evtimer_assign(&w->wakeup, w->base, on_wakeup, w);
+	if (hb_py_loop_run(w->py, w->base, &hooks, &err) == 0)
+		return EX_OK;
+	hb_err("%s", err.text);
+	return EX_SOFTWARE;
+}
+
+static int
+serve(struct hb_worker *w)
+{
+	if (w->async)
+		return serve_with_asyncio(w);
+	open_for_business(w);
+	while (!w->ended)
+		pass(w);
+	if (w->orphaned)
+		_exit(EX_OK);
+	enter(w);
+	return EX_OK;
 }
 
 int
@@ -321,16 +466,8 @@ hb_worker_main(const struct hb_worker_start *start)
 	};
 	int status = set_up(&w);
 
-	if (status == EX_OK) {
-		hb_accept_start(&w);
-		if (write(start->channel, "R", 1) != 1)
-			w.ended = w.orphaned = true;
-		while (!w.ended)
-			pass(&w);
-		if (w.orphaned)
-			_exit(EX_OK);
-		enter(&w);
-	}
+	if (status == EX_OK)
+		status = serve(&w);
 	tear_down(&w);
 	return status;
 }

@@ -331,10 +331,7 @@ def test_a_drain_lets_what_runs_finish(tmp_path):
     ("app:missing", {"app.py": ""}, "AttributeError: module 'app' has no attribute 'missing'"),
     ("app:value", {"app.py": "value = 3\n"}, "TypeError: app:value is not callable: 3"),
     ("app:make()", {"app.py": "def make():\n raise ValueError('not made')\n"}, "ValueError: not made"),
-    ("app:app", {"app.py": "async def app(scope, receive, send):\n pass\n"}, "app:app is asynchronous, an ASGI"),
-    ("app:app", {"app.py": "class A:\n async def __call__(self, scope, receive, send):\n  pass\napp = A()\n"},
-     "this release serves WSGI applications only"),
-], ids=range(8))
+], ids=range(6))
 def test_an_application_that_cannot_be_loaded_ends_the_start_with_70(app, files, said):
     d = Daemon(app=app, files=files).launch()
     try:

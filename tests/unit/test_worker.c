@@ -18,9 +18,9 @@ START_TEST(timers_end_in_the_order_of_their_deadlines)
 {
 	struct hb_timers t;
 	struct hb_timer a = {.kind = HB_TIMER_NONE}, b = {.kind = HB_TIMER_NONE}, c = {.kind = HB_TIMER_NONE};
-	enum hb_timer_kind kind;
+	unsigned kind;
 
-	hb_timers_init(&t);
+	hb_timers_init(&t, HB_TIMER_REQUEST + 1);
 	t.waits[HB_TIMER_HEADER] = 100;
 	t.waits[HB_TIMER_WRITE] = 30;
 	ck_assert_int_eq(hb_timers_next(&t), -1);
@@ -36,6 +36,7 @@ START_TEST(timers_end_in_the_order_of_their_deadlines)
 	ck_assert_ptr_null(hb_timers_pop(&t, 1110, &kind));
 	hb_timers_set(&t, &a, HB_TIMER_NONE, 1110);
 	ck_assert_int_eq(hb_timers_next(&t), -1);
+	hb_timers_free(&t);
 }
 END_TEST
 
