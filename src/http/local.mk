@@ -2,13 +2,15 @@ noinst_LTLIBRARIES += %D%/libhttp.la
 %C%_libhttp_la_SOURCES = \
 	%D%/chunked.c \
 	%D%/field.c %D%/field.h \
+	%D%/forwarded.c %D%/forwarded.h \
 	%D%/head.c \
 	%D%/parse.h \
 	%D%/parser.c %D%/parser.h \
 	%D%/request.h \
 	%D%/response.c %D%/response.h \
 	%D%/semantics.c \
-	%D%/target.c %D%/target.h
+	%D%/target.c %D%/target.h \
+	%D%/trust.c %D%/trust.h
 
 HTTP_CASES = tests/unit/http_cases.c tests/unit/http_cases.h
 HTTP_RUN = tests/unit/http_run.c tests/unit/http_run.h
@@ -33,6 +35,12 @@ tests_unit_test_http_parts_SOURCES = tests/unit/test_http_parts.c
 tests_unit_test_http_parts_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_http_parts_LDADD = src/http/libhttp.la $(UNIT_LIBS)
 
+FORWARDED_FUZZ = tests/fuzz/fuzz_forwarded.c tests/fuzz/fuzz_forwarded.h
+check_PROGRAMS += tests/unit/test_http_forwarded
+tests_unit_test_http_forwarded_SOURCES = tests/unit/test_http_forwarded.c $(FORWARDED_FUZZ)
+tests_unit_test_http_forwarded_CPPFLAGS = $(UNIT_CPPFLAGS) -I$(top_srcdir)/tests/fuzz
+tests_unit_test_http_forwarded_LDADD = src/http/libhttp.la $(UNIT_LIBS)
+
 # `make fuzz`, then: mkdir corpus; tests/fuzz/http_seeds corpus; tests/fuzz/fuzz_http corpus
 EXTRA_PROGRAMS += tests/fuzz/http_seeds
 tests_fuzz_http_seeds_SOURCES = tests/fuzz/http_seeds.c $(HTTP_CASES)
@@ -46,4 +54,10 @@ tests_fuzz_fuzz_http_SOURCES = $(HTTP_FUZZ)
 tests_fuzz_fuzz_http_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit -I$(top_srcdir)/tests/fuzz
 tests_fuzz_fuzz_http_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_http_LDADD = src/http/libhttp.la src/common/libcommon.la
+
+EXTRA_PROGRAMS += tests/fuzz/fuzz_forwarded
+FUZZ_TARGETS += tests/fuzz/fuzz_forwarded
+tests_fuzz_fuzz_forwarded_SOURCES = $(FORWARDED_FUZZ)
+tests_fuzz_fuzz_forwarded_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_forwarded_LDADD = src/http/libhttp.la src/common/libcommon.la
 endif

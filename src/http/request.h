@@ -74,6 +74,7 @@ struct hb_http_request {
 	bool keep_alive; /* the client would keep the connection */
 	bool expect_continue;
 	bool upgrade; /* Upgrade is there and Connection lists it */
+	bool forwarded; /* there is a field that hb_forwarded_read() reads */
 	uint64_t content_length;
 	struct hb_http_field *fields; /* in the order received; of the parser */
 	size_t fields_count;
@@ -85,6 +86,9 @@ hb_http_has_body(const struct hb_http_request *r)
 {
 	return r->chunked || r->content_length > 0;
 }
+
+/* Another host in the place of the Host field's, which every reader then finds. */
+void hb_http_replace_host(struct hb_http_request *r, struct hb_http_span host);
 
 /* The first field of that id, or NULL. */
 static inline const struct hb_http_field *

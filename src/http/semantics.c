@@ -129,19 +129,25 @@ hb_http_note(struct hb_http_parser *p, const unsigned char *data, const struct h
 	case HB_HTTP_F_UPGRADE:
 		p->seen |= HB_HTTP_SEEN_UPGRADE;
 		return 0;
+	case HB_HTTP_F_FORWARDED:
+	case HB_HTTP_F_X_FORWARDED_FOR:
+	case HB_HTTP_F_X_FORWARDED_HOST:
+	case HB_HTTP_F_X_FORWARDED_PROTO:
+		p->request.forwarded = true;
+		return 0;
 	default:
 		return 0;
 	}
 }
 
-/* The authority of the absolute-form stands for the Host field (RFC 9112 3.2.2). */
-static void
-replace_host(struct hb_http_request *r)
+void
+hb_http_replace_host(struct hb_http_request *r, struct hb_http_span host)
 {
+	r->host = host;
 	for (size_t i = 0; i < r->fields_count; i++)
 		if (r->fields[i].id == HB_HTTP_F_HOST) {
-			r->fields[i].value = r->host.off;
-			r->fields[i].value_len = r->host.len;
+			r->fields[i].value = host.off;
+			r->fields[i].value_len = host.len;
 		}
 }
 
@@ -160,8 +166,9 @@ hb_http_conclude(struct hb_http_parser *p)
 	if (p->seen & HB_HTTP_SEEN_EXPECTATION)
 		return fail(p, 417, "expectation other than 100-continue", "RFC 9110 10.1.1");
 
+	/* The authority of the absolute-form stands for the Host field (RFC 9112 3.2.2). */
 	if (r->form == HB_HTTP_ABSOLUTE)
-		replace_host(r);
+		hb_http_replace_host(r, r->host);
 	r->keep_alive = !(p->seen & HB_HTTP_SEEN_CLOSE) && (current || (p->seen & HB_HTTP_SEEN_KEEP_ALIVE));
 	r->upgrade = current && (p->seen & HB_HTTP_SEEN_UPGRADE) && (p->seen & HB_HTTP_SEEN_UPGRADE_OPTION);
 	r->expect_continue = current && (p->seen & HB_HTTP_SEEN_CONTINUE) && hb_http_has_body(r);
