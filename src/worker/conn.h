@@ -22,6 +22,8 @@ struct hb_worker_listener;
 
 /* Bytes waiting for the peer beyond which the application waits too. */
 enum { HB_CONN_OUT_HIGH = 256 * 1024 };
+/* So much of a body that nobody wants is read for the sake of the connection. */
+enum { HB_CONN_SKIP_MOST = 1 << 20 };
 
 enum hb_conn_state {
 	HB_CONN_IDLE,    /* no byte of a request yet */
@@ -59,6 +61,7 @@ struct hb_conn {
 	size_t body_at;
 	size_t pos;
 	size_t len;
+	uint64_t skip_end; /* of the body: skipped to there at most */
 	struct hb_http_parser parser;
 	struct hb_body body;
 	unsigned char *path; /* decoded, where it differs from the bytes received */
@@ -143,6 +146,8 @@ void hb_conn_send_soon(struct hb_conn *c);
 void hb_conn_over(struct hb_conn *c);
 /* The request is over and all of it was read: ready for the next one. */
 void hb_conn_next(struct hb_conn *c);
+/* All is sent, and the connection ends; what still comes is read, so that it does not reset what was sent. */
+void hb_conn_linger(struct hb_conn *c);
 /* Answers without an application; close: and ends the connection. */
 void hb_conn_answer(struct hb_conn *c, unsigned status, const char *text, bool close);
 void hb_conn_timeout(struct hb_conn *c, unsigned kind);

@@ -18,7 +18,6 @@ enum {
 	BUFFER_USUAL = 8192,   /* most heads fit */
 	BUFFER_BODY = 65536,   /* once a large body is on its way */
 	BUFFER_ASYNC = 262144, /* of a body that an ASGI application has not read yet */
-	SKIP_MOST = 1 << 20,   /* of a body that nobody wants, for the sake of the connection */
 	BUFFERS_SPARE = 128,
 	LINGER_READ = 65536
 };
@@ -306,6 +305,10 @@ hb_conn_parse(struct hb_conn *c)
 				return;
 			break;
 		case HB_HTTP_BODY:
+			if (c->state == HB_CONN_SKIP && c->parser.body_bytes > c->skip_end) {
+				hb_conn_linger(c);
+				return;
+			}
 			if (c->state != HB_CONN_SKIP && !add_body(c, data))
 				return;
 			c->pos += used;
@@ -337,7 +340,7 @@ hb_conn_skips_body(struct hb_conn *c)
 {
 	const struct hb_http_parser *p = &c->parser;
 
-	return !c->go_on && !c->eof && (p->request.chunked || p->request.content_length - p->body_bytes <= SKIP_MOST);
+	return !c->go_on && !c->eof && (p->request.chunked || p->request.content_length - p->body_bytes <= HB_CONN_SKIP_MOST);
 }
 
 int

@@ -6,6 +6,7 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/applications.c %D%/applications.h \
 	%D%/body.c %D%/body.h \
 	%D%/conn.c %D%/conn.h \
+	%D%/drain.c %D%/drain.h \
 	%D%/fork.c %D%/fork.h \
 	%D%/input.c \
 	%D%/output.c \

@@ -226,8 +226,8 @@ hb_conn_writable(int fd, short what, void *arg)
 		hb_conn_over(c);
 }
 
-static void
-linger(struct hb_conn *c)
+void
+hb_conn_linger(struct hb_conn *c)
 {
 	c->pos = c->start = c->len = 0;
 	hb_conn_release_input(c);
@@ -253,17 +253,19 @@ hb_conn_over(struct hb_conn *c)
 		 * Closing over unread bytes resets the connection, and the peer may lose
 		 * the answer; a client that would have kept it may be sending.
 		 */
-		if (c->refused || c->pos < c->len || (c->began != 0 && !c->whole) || w->draining || (c->began != 0 && c->parser.request.keep_alive))
-			linger(c);
+		if (c->refused || c->pos < c->len || w->draining ||
+		    (c->began != 0 && (!c->whole || c->parser.request.keep_alive)))
+			hb_conn_linger(c);
 		else
 			hb_conn_kill(c);
 		return;
 	}
 	if (c->began != 0 && !c->whole) {
 		if (!hb_conn_skips_body(c)) {
-			linger(c);
+			hb_conn_linger(c);
 			return;
 		}
+		c->skip_end = c->parser.body_bytes + HB_CONN_SKIP_MOST;
 		hb_conn_set_state(c, HB_CONN_SKIP);
 		hb_conn_parse(c);
 		return;
@@ -276,7 +278,7 @@ hb_conn_next(struct hb_conn *c)
 {
 	struct hb_worker *w = c->worker;
 
-	if (w->draining && c->pos == c->len && !hb_conn_has_input(c)) {
+	if (w->draining && !w->gently && c->pos == c->len && !hb_conn_has_input(c)) {
 		hb_conn_kill(c);
 		return;
 	}

@@ -85,7 +85,9 @@ struct hb_worker {
 	bool entered;      /* the GIL is held */
 	struct event wakeup; /* when asyncio has something to do */
 	struct event graceful; /* the time of a drain is up */
+	struct event idle_grace;
 	bool draining;
+	bool gently;       /* idle connections are kept for a while */
 	bool cutting;      /* it is up: what goes on is ended */
 	bool ended;
 	bool orphaned;     /* the channel ended: no time for goodbyes */

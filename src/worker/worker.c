@@ -18,6 +18,7 @@
 #include "common/str.h"
 #include "worker/accept.h"
 #include "worker/applications.h"
+#include "worker/drain.h"
 #include "worker/respond.h"
 #include "worker/state.h"
 
@@ -30,23 +31,6 @@ enum {
 };
 
 static void
-begin_drain(struct hb_worker *w)
-{
-	struct hb_conn *c, *next;
-
-	if (w->draining)
-		return;
-	hb_info("worker: draining: %zu connections are open", w->conns_count);
-	w->draining = true;
-	hb_accept_stop(w);
-	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
-		next = TAILQ_NEXT(c, all);
-		if (c->state == HB_CONN_IDLE && c->queue == NULL && !hb_conn_has_input(c))
-			hb_conn_kill(c);
-	}
-}
-
-static void
 on_channel(int fd, short what, void *arg)
 {
 	struct hb_worker *w = arg;
@@ -54,8 +38,8 @@ on_channel(int fd, short what, void *arg)
 	ssize_t n = recv(fd, &c, 1, MSG_DONTWAIT);
 
 	hb_worker_wake(w);
-	if (n == 1 && c == 'D')
-		begin_drain(w);
+	if (n == 1 && (c == 'D' || c == 'G'))
+		hb_drain_begin(w, c == 'G');
 	else if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
 		w->ended = w->orphaned = true;
 }
@@ -63,7 +47,7 @@ on_channel(int fd, short what, void *arg)
 static void
 on_terminate(int sig, short what, void *arg)
 {
-	begin_drain(arg);
+	hb_drain_begin(arg, false);
 }
 
 static void
@@ -147,6 +131,7 @@ set_loop(struct hb_worker *w)
 	}
 	event_assign(&w->channel, w->base, w->start->channel, EV_READ | EV_PERSIST, on_channel, w);
 	event_add(&w->channel, NULL);
+	hb_drain_init(w);
 	evtimer_assign(&w->tick, w->base, on_tick, w);
 	set_signals(w);
 	return EX_OK;
@@ -311,7 +296,7 @@ clean_up(struct hb_worker *w)
 	}
 	if (w->access.buf.len > 0)
 		hb_access_flush(&w->access);
-	if (w->draining && w->conns_count == 0)
+	if (hb_drain_is_over(w))
 		w->ended = true;
 }
 

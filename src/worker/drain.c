@@ -1,0 +1,109 @@
+/* A worker's drain: see drain.h. */
+#include "worker/drain.h"
+
+#include "common/log.h"
+#include "worker/accept.h"
+#include "worker/state.h"
+
+enum {
+	IDLE_GRACE_MS = 5000, /* for the request that a client is just sending, and for clients that hold connections ready */
+	CUT_MS = 1000         /* for goodbyes to get through once the time is up */
+};
+
+static struct timeval
+milliseconds(int64_t ms)
+{
+	return (struct timeval){ms / 1000, ms % 1000 * 1000};
+}
+
+static bool
+is_idle(const struct hb_conn *c)
+{
+	return c->state == HB_CONN_IDLE && c->queue == NULL && !hb_conn_has_input(c);
+}
+
+static void
+close_idle(struct hb_worker *w)
+{
+	struct hb_conn *c, *next;
+
+	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, all);
+		if (is_idle(c))
+			hb_conn_kill(c);
+	}
+}
+
+/* Whatever goes on has had its time. */
+static void
+cut(struct hb_worker *w)
+{
+	struct hb_conn *c, *next;
+
+	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, all);
+		if (c->state == HB_CONN_RUNNING && c->async) {
+			hb_conn_overrule(c, 503, "the server is restarting");
+			hb_conn_note(c, HB_PY_TIMEOUT);
+		} else if (c->state != HB_CONN_RUNNING && c->state != HB_CONN_PAUSED && c->state != HB_CONN_LINGER)
+			hb_conn_kill(c);
+	}
+}
+
+static void
+on_graceful(int fd, short what, void *arg)
+{
+	struct hb_worker *w = arg;
+	struct timeval tv = milliseconds(CUT_MS);
+
+	hb_worker_wake(w);
+	if (w->cutting) {
+		w->ended = true;
+		return;
+	}
+	hb_info("worker: timeouts.graceful is over: %zu connections are ended", w->conns_count);
+	w->cutting = true;
+	cut(w);
+	event_add(&w->graceful, &tv);
+}
+
+static void
+on_idle_grace(int fd, short what, void *arg)
+{
+	struct hb_worker *w = arg;
+
+	hb_worker_wake(w);
+	w->gently = false;
+	close_idle(w);
+}
+
+void
+hb_drain_init(struct hb_worker *w)
+{
+	evtimer_assign(&w->graceful, w->base, on_graceful, w);
+	evtimer_assign(&w->idle_grace, w->base, on_idle_grace, w);
+}
+
+void
+hb_drain_begin(struct hb_worker *w, bool gently)
+{
+	struct timeval tv = milliseconds(w->config->timeouts.graceful), grace = milliseconds(IDLE_GRACE_MS);
+
+	if (w->draining)
+		return;
+	hb_info("worker: draining: %zu connections are open", w->conns_count);
+	w->draining = true;
+	w->gently = gently;
+	hb_accept_stop(w);
+	if (gently)
+		event_add(&w->idle_grace, &grace);
+	else
+		close_idle(w);
+	event_add(&w->graceful, &tv);
+}
+
+bool
+hb_drain_is_over(const struct hb_worker *w)
+{
+	return w->draining && w->conns_count == 0;
+}
