@@ -10,7 +10,17 @@ noinst_LTLIBRARIES += %D%/libhttp.la
 	%D%/response.c %D%/response.h \
 	%D%/semantics.c \
 	%D%/target.c %D%/target.h \
-	%D%/trust.c %D%/trust.h
+	%D%/trust.c %D%/trust.h \
+	%D%/ws.h %D%/ws_shared.h \
+	%D%/ws_deflate.c \
+	%D%/ws_extensions.c %D%/ws_extensions.h \
+	%D%/ws_frame.c \
+	%D%/ws_handshake.c %D%/ws_handshake.h \
+	%D%/ws_mask.c %D%/ws_mask.h \
+	%D%/ws_utf8.c %D%/ws_utf8.h \
+	%D%/ws_write.c
+%C%_libhttp_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(ZLIB_CFLAGS)
+%C%_libhttp_la_LIBADD = $(CRYPTO_LIBS) $(ZLIB_LIBS)
 
 HTTP_CASES = tests/unit/http_cases.c tests/unit/http_cases.h
 HTTP_RUN = tests/unit/http_run.c tests/unit/http_run.h
