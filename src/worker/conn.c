@@ -9,6 +9,7 @@
 #include "common/log.h"
 #include "common/str.h"
 #include "worker/state.h"
+#include "worker/websocket.h"
 
 static const char *const state_names[] = {"idle", "head", "body", "ready", "running", "paused", "sending", "skip",
 	"linger", "dead"};
@@ -38,6 +39,8 @@ timer_of_running(const struct hb_conn *c)
 		return HB_TIMER_NONE;
 	if (hb_conn_pending(c) > 0)
 		return HB_TIMER_WRITE;
+	if (hb_websocket_accepted(c))
+		return HB_TIMER_WEBSOCKET;
 	if (!c->whole && c->wants)
 		return HB_TIMER_BODY;
 	return c->response.committed ? HB_TIMER_IDLE : HB_TIMER_REQUEST + (unsigned)c->app;
@@ -175,6 +178,7 @@ hb_conn_free(struct hb_conn *c)
 	hb_body_clear(&c->body);
 	hb_buf_free(&c->out);
 	hb_buf_free(&c->response.head);
+	hb_websocket_free(c->websocket);
 	free(c->path);
 	free(c);
 }
@@ -210,6 +214,9 @@ time_out_running(struct hb_conn *c, unsigned kind)
 	case HB_TIMER_WRITE:
 		log_slow_reader(c);
 		hb_conn_lose(c);
+		break;
+	case HB_TIMER_WEBSOCKET:
+		hb_websocket_silent(c);
 		break;
 	case HB_TIMER_BODY:
 		hb_conn_overrule(c, 408, "the request did not come in time");

@@ -19,6 +19,7 @@
 
 struct hb_worker;
 struct hb_worker_listener;
+struct hb_websocket;
 
 /* Bytes waiting for the peer beyond which the application waits too. */
 enum { HB_CONN_OUT_HIGH = 256 * 1024 };
@@ -88,6 +89,7 @@ struct hb_conn {
 	uint64_t requests;
 	int64_t began; /* when the request's head was whole, microseconds; 0: it is not */
 
+	struct hb_websocket *websocket; /* of a handshake and what follows, or NULL */
 	struct hb_py_peer *peer;
 	char remote_addr[HB_ADDRESS_TEXT];
 	char remote_port[6];
@@ -123,6 +125,10 @@ void hb_conn_ignore_input(struct hb_conn *c);
 /* Whether the peer has sent something that has not been read: a request is on its way. */
 bool hb_conn_has_input(const struct hb_conn *c);
 void hb_conn_release_input(struct hb_conn *c);
+/* Gives the buffer back but for the head: what follows is read into another place. */
+void hb_conn_keep_head_only(struct hb_conn *c);
+/* Counts and logs what the parser or a limit refused. */
+void hb_conn_log_refusal(struct hb_conn *c, unsigned status, const char *cause, const char *rule);
 /* Whether what nobody has read of a body is worth reading for the sake of the connection. */
 bool hb_conn_skips_body(struct hb_conn *c);
 /* What has come of a body since, for hb_py_server.read. */
@@ -150,6 +156,9 @@ void hb_conn_next(struct hb_conn *c);
 void hb_conn_linger(struct hb_conn *c);
 /* Answers without an application; close: and ends the connection. */
 void hb_conn_answer(struct hb_conn *c, unsigned status, const char *text, bool close);
+/* The same with further fields, and the connection ends. */
+void hb_conn_answer_with(struct hb_conn *c, unsigned status, const char *text, const struct hb_py_field *fields,
+    size_t count);
 void hb_conn_timeout(struct hb_conn *c, unsigned kind);
 
 static inline size_t

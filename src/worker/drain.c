@@ -2,8 +2,10 @@
 #include "worker/drain.h"
 
 #include "common/log.h"
+#include "http/ws.h"
 #include "worker/accept.h"
 #include "worker/state.h"
+#include "worker/websocket.h"
 
 enum {
 	IDLE_GRACE_MS = 5000, /* for the request that a client is just sending, and for clients that hold connections ready */
@@ -42,7 +44,9 @@ cut(struct hb_worker *w)
 
 	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, all);
-		if (c->state == HB_CONN_RUNNING && c->async) {
+		if (hb_websocket_accepted(c) && c->state == HB_CONN_RUNNING)
+			hb_websocket_end(c, HB_WS_GOING_AWAY);
+		else if (c->state == HB_CONN_RUNNING && c->async) {
 			hb_conn_overrule(c, 503, "the server is restarting");
 			hb_conn_note(c, HB_PY_TIMEOUT);
 		} else if (c->state != HB_CONN_RUNNING && c->state != HB_CONN_PAUSED && c->state != HB_CONN_LINGER)

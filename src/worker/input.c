@@ -13,6 +13,7 @@
 #include "http/target.h"
 #include "worker/route.h"
 #include "worker/state.h"
+#include "worker/websocket.h"
 
 enum {
 	BUFFER_USUAL = 8192,   /* most heads fit */
@@ -132,9 +133,8 @@ compact(struct hb_conn *c)
 	c->pos = c->body_at;
 }
 
-/* Counts and logs what the parser or a limit refused. */
-static void
-log_refusal(struct hb_conn *c, unsigned status, const char *cause, const char *rule)
+void
+hb_conn_log_refusal(struct hb_conn *c, unsigned status, const char *cause, const char *rule)
 {
 	struct hb_worker *w = c->worker;
 	uint64_t kept_back;
@@ -150,7 +150,7 @@ log_refusal(struct hb_conn *c, unsigned status, const char *cause, const char *r
 static void
 refuse(struct hb_conn *c, unsigned status, const char *cause, const char *rule)
 {
-	log_refusal(c, status, cause, rule);
+	hb_conn_log_refusal(c, status, cause, rule);
 	hb_conn_answer(c, status, cause, true);
 }
 
@@ -186,6 +186,22 @@ go_on(struct hb_conn *c)
 	return hb_conn_flush(c);
 }
 
+void
+hb_conn_keep_head_only(struct hb_conn *c)
+{
+	size_t n = c->body_at - c->start;
+	unsigned char *head = malloc(n);
+
+	if (head == NULL)
+		return;
+	memcpy(head, c->in + c->start, n);
+	c->pos = c->len = c->start = 0;
+	hb_conn_release_input(c);
+	c->in = head;
+	c->cap = c->len = c->pos = c->body_at = n;
+	point(c);
+}
+
 /* Returns false where the connection was answered instead. */
 static bool
 begin_request(struct hb_conn *c)
@@ -204,6 +220,14 @@ begin_request(struct hb_conn *c)
 		return false;
 	}
 	c->async = c->worker->apps[c->app].async;
+	c->request.websocket = false;
+	if (c->async && head->upgrade) {
+		int rc = hb_websocket_begin(c);
+
+		if (rc == -1)
+			return false;
+		c->request.websocket = rc == 1;
+	}
 	c->go_on = head->expect_continue && hb_http_has_body(head) && c->pos == c->len;
 	/* The turn of a WSGI application comes with the whole body: now is when it is needed. */
 	if (c->go_on && !c->async && go_on(c) == -1) {
@@ -369,7 +393,7 @@ hb_conn_read(struct hb_conn *c, struct hb_py_part *parts, int most, bool *last)
 			c->whole = true;
 			break;
 		case HB_HTTP_ERROR:
-			log_refusal(c, c->parser.error.status, c->parser.error.cause, c->parser.error.rule);
+			hb_conn_log_refusal(c, c->parser.error.status, c->parser.error.cause, c->parser.error.rule);
 			hb_conn_overrule(c, c->parser.error.status, c->parser.error.cause);
 			return -1;
 		case HB_HTTP_HEAD:
@@ -494,7 +518,9 @@ hb_conn_readable(int fd, short what, void *arg)
 		read_more(c);
 		return;
 	case HB_CONN_RUNNING:
-		if (!c->async)
+		if (hb_websocket_accepted(c))
+			hb_websocket_readable(c);
+		else if (!c->async)
 			hb_conn_ignore_input(c); /* the next request waits in the kernel */
 		else if (!c->whole)
 			read_body(c);

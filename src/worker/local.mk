@@ -16,6 +16,7 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/route.c %D%/route.h \
 	%D%/state.h \
 	%D%/timers.c %D%/timers.h \
+	%D%/websocket.c %D%/websocket.h \
 	%D%/worker.c %D%/worker.h
 
 check_PROGRAMS += tests/unit/test_worker

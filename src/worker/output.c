@@ -13,6 +13,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "worker/state.h"
+#include "worker/websocket.h"
 
 enum {
 	UNSENT_MOST = 8,       /* responses in one batch */
@@ -115,6 +116,8 @@ send_part(struct hb_conn *c)
 	else {
 		if (hb_conn_pending(c) > 0)
 			hb_conn_watch_output(c);
+		else if (c->websocket != NULL)
+			hb_websocket_sent(c);
 		hb_conn_touch(c);
 	}
 }
@@ -186,8 +189,11 @@ hb_conn_finish(struct hb_conn *c)
 static void
 go_on_writing(struct hb_conn *c)
 {
-	if (hb_conn_pending(c) == 0)
+	if (hb_conn_pending(c) == 0) {
 		hb_conn_ignore_output(c);
+		if (c->websocket != NULL)
+			hb_websocket_sent(c);
+	}
 	if (c->stuck && hb_conn_pending(c) <= HB_CONN_OUT_HIGH / 2) {
 		c->stuck = false;
 		hb_conn_note(c, HB_PY_WRITABLE);
@@ -287,6 +293,8 @@ hb_conn_next(struct hb_conn *c)
 	hb_http_parser_reset(&c->parser);
 	c->began = 0;
 	c->body_at = 0;
+	hb_websocket_free(c->websocket);
+	c->websocket = NULL;
 	c->whole = c->wants = c->stuck = c->async = c->go_on = false;
 	if (c->pos < c->len) {
 		c->start = c->pos;
@@ -300,8 +308,8 @@ hb_conn_next(struct hb_conn *c)
 	hb_conn_watch_input(c);
 }
 
-void
-hb_conn_answer(struct hb_conn *c, unsigned status, const char *text, bool close)
+static void
+answer(struct hb_conn *c, unsigned status, const char *text, const struct hb_py_field *fields, size_t count, bool close)
 {
 	struct hb_worker *w = c->worker;
 	const struct hb_http_request *head = &c->parser.request;
@@ -312,12 +320,14 @@ hb_conn_answer(struct hb_conn *c, unsigned status, const char *text, bool close)
 		.head_method = parsed && head->method_id == HB_HTTP_M_HEAD,
 		.keep = parsed && !close && head->keep_alive && !w->draining,
 	};
-	static const struct hb_py_field type = {"Content-Type", "text/plain; charset=utf-8", 12, 25};
-	struct hb_py_head h = {.status = status, .reason = "", .fields = &type, .count = 1};
+	struct hb_py_field all[4] = {{"Content-Type", "text/plain; charset=utf-8", 12, 25}};
+	struct hb_py_head h = {.status = status, .reason = "", .fields = all, .count = 1 + count};
 	struct hb_error err;
 	char body[256];
 	int n = snprintf(body, sizeof body, "%s\n", text);
 
+	for (size_t i = 0; i < count; i++)
+		all[1 + i] = fields[i];
 	context.length = n;
 	if (hb_response_set_head(&c->response, &h, &err) == -1) {
 		hb_conn_kill(c);
@@ -333,4 +343,17 @@ hb_conn_answer(struct hb_conn *c, unsigned status, const char *text, bool close)
 		c->response.sent = (uint64_t)n;
 	}
 	hb_conn_finish(c);
+}
+
+void
+hb_conn_answer(struct hb_conn *c, unsigned status, const char *text, bool close)
+{
+	answer(c, status, text, NULL, 0, close);
+}
+
+void
+hb_conn_answer_with(struct hb_conn *c, unsigned status, const char *text, const struct hb_py_field *fields,
+    size_t count)
+{
+	answer(c, status, text, fields, count, true);
 }

@@ -12,8 +12,10 @@
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/log.h"
+#include "http/ws.h"
 #include "worker/fork.h"
 #include "worker/state.h"
+#include "worker/websocket.h"
 
 enum { COPY_MOST = 16 * 1024 }; /* a part up to this size is copied rather than sent by itself */
 
@@ -196,13 +198,26 @@ respond_wait(struct hb_py_request *r)
 	return 0;
 }
 
-/* The request is not py's any more.  Returns false where what follows is settled. */
+/* A WebSocket's request ends with the closing handshake, and with it the connection. */
+static void
+end_websocket(struct hb_conn *c, unsigned code)
+{
+	hb_websocket_close(c, code, (struct hb_py_text){"", 0});
+	c->refused = true;
+	hb_conn_finish(c);
+}
+
+/* The request is not py's any more.  Returns false where what follows is settled; code is for a WebSocket. */
 static bool
-take_back(struct hb_conn *c)
+take_back(struct hb_conn *c, unsigned code)
 {
 	if (c->events != 0)
 		TAILQ_REMOVE(&c->worker->noted, c, noted);
 	c->events = 0;
+	if (hb_websocket_accepted(c)) {
+		end_websocket(c, code);
+		return false;
+	}
 	if (c->verdict != 0 && !c->response.committed && !c->gone) {
 		hb_conn_answer(c, c->verdict, c->verdict_text, true);
 		return false;
@@ -221,7 +236,7 @@ respond_finish(struct hb_py_request *r)
 	struct hb_conn *c = conn_of(r);
 	struct hb_response *s = &c->response;
 
-	if (!take_back(c))
+	if (!take_back(c, HB_WS_NORMAL))
 		return;
 	if (!s->committed && !c->gone) {
 		if (r->length == -1)
@@ -246,7 +261,7 @@ respond_fail(struct hb_py_request *r)
 	hb_count(&c->worker->counters->errors, 1);
 	if (c->response.status == 0 && c->verdict == 0 && !c->gone)
 		c->response.status = 500; /* for take_back: it is settled below */
-	if (!take_back(c))
+	if (!take_back(c, HB_WS_INTERNAL_ERROR))
 		return;
 	if (!c->response.committed && !c->gone) {
 		hb_conn_answer(c, 500, "Internal Server Error", false);
@@ -283,6 +298,36 @@ respond_gone(struct hb_py_request *r)
 	return c->gone || c->eof;
 }
 
+static int
+respond_accept(struct hb_py_request *r, struct hb_py_text subprotocol, const struct hb_py_field *fields, size_t count,
+    struct hb_error *err)
+{
+	return hb_websocket_accept(conn_of(r), subprotocol, fields, count, err);
+}
+
+static void
+respond_receive(struct hb_py_request *r, struct hb_py_message *m)
+{
+	hb_websocket_receive(conn_of(r), m);
+}
+
+static int
+respond_send(struct hb_py_request *r, const void *p, size_t n, bool text)
+{
+	return hb_websocket_send(conn_of(r), p, n, text);
+}
+
+static void
+respond_close(struct hb_py_request *r, unsigned code, struct hb_py_text reason)
+{
+	struct hb_conn *c = conn_of(r);
+
+	if (hb_websocket_accepted(c))
+		hb_websocket_close(c, code, reason);
+	else
+		hb_conn_overrule(c, 403, "the application refused the WebSocket");
+}
+
 void
 hb_respond_init(struct hb_worker *w)
 {
@@ -296,6 +341,10 @@ hb_respond_init(struct hb_worker *w)
 		.interim = respond_interim,
 		.read = respond_read,
 		.gone = respond_gone,
+		.accept = respond_accept,
+		.receive = respond_receive,
+		.send = respond_send,
+		.close = respond_close,
 		.fork = hb_worker_fork,
 		.arg = w,
 	};

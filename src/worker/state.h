@@ -75,6 +75,7 @@ struct hb_worker {
 	int64_t began;           /* when it was called, or this pass's tasks began, microseconds */
 	bool send_at_once;       /* its application may take long over something else */
 
+	struct hb_websockets *websockets;
 	void *spare_buffers; /* of the size of a usual head */
 	size_t spare_count;
 	struct hb_access access;

@@ -17,6 +17,7 @@ enum hb_timer_kind {
 	HB_TIMER_BODY,
 	HB_TIMER_WRITE,
 	HB_TIMER_IDLE,
+	HB_TIMER_WEBSOCKET,
 	HB_TIMER_LINGER,
 	HB_TIMER_REQUEST /* and one more for each application behind the first */
 };

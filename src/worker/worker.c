@@ -21,6 +21,7 @@
 #include "worker/drain.h"
 #include "worker/respond.h"
 #include "worker/state.h"
+#include "worker/websocket.h"
 
 enum {
 	LINGER_MS = 2000,
@@ -166,6 +167,7 @@ set_limits(struct hb_worker *w)
 	w->timers.waits[HB_TIMER_BODY] = c->timeouts.body;
 	w->timers.waits[HB_TIMER_WRITE] = c->timeouts.write;
 	w->timers.waits[HB_TIMER_IDLE] = c->timeouts.idle;
+	w->timers.waits[HB_TIMER_WEBSOCKET] = c->websocket.idle;
 	w->timers.waits[HB_TIMER_LINGER] = LINGER_MS;
 	for (size_t i = 0; i < c->apps_count; i++)
 		w->timers.waits[HB_TIMER_REQUEST + i] = c->apps[i].timeout != 0 ? c->apps[i].timeout : c->timeouts.request;
@@ -398,6 +400,7 @@ tear_down(struct hb_worker *w)
 		free(p);
 	}
 	hb_timers_free(&w->timers);
+	hb_websockets_free(w->websockets);
 	if (w->base != NULL)
 		event_base_free(w->base);
 }
