@@ -70,6 +70,7 @@ struct hb_config {
 	struct {
 		char **trust; /* "10.0.0.0/8", "::1", "unix:" */
 		size_t trust_count;
+		bool host; /* they also say which host was asked for */
 	} forwarded;
 	struct {
 		uint64_t max_keys, max_bytes; /* 0: none */

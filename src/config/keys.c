@@ -111,6 +111,8 @@ const struct hb_config_key hb_config_keys[] = {
 	    FIELD(hb_config, websocket.compression) },
 	{ "forwarded.trust", "[127.0.0.1, '::1', 'unix:']", "peers whose forwarded headers are believed",
 	    .kind = HB_KIND_PEERS, COUNTED(hb_config, forwarded.trust), .max = 1024 },
+	{ "forwarded.host", "false", "whether these headers stand for Host too", .kind = HB_KIND_BOOL,
+	    FIELD(hb_config, forwarded.host) },
 	NUMBER(state, max_keys, "0", 0, COUNT_MAX, "keys in the shared state; 0 is no limit"),
 	SIZE(state, max_bytes, "0", 0, COUNT_MAX, "size of the shared state; 0 is no limit"),
 	SIZE(state, max_value, "8M", 1, FRAME - FRAME_REST, "size of one value"),

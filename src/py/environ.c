@@ -82,11 +82,22 @@ hb_py_place_free(struct hb_py *py, struct hb_py_place *place)
 	free(place);
 }
 
+/* Strings of this request alone: a proxy may speak for another client with the next one. */
+static int
+set_client(struct hb_py *py, PyObject *d, const struct hb_py_request *r)
+{
+	if (set(d, py->names.remote_addr, PyUnicode_FromString(r->remote_addr)) == -1)
+		return -1;
+	return set(d, py->names.remote_port, PyUnicode_FromString(r->remote_port));
+}
+
 static int
 set_peer(struct hb_py *py, PyObject *d, struct hb_py_request *r)
 {
 	struct hb_py_peer *peer = *r->peer;
 
+	if (r->forwarded)
+		return set_client(py, d, r);
 	if (peer == NULL) {
 		peer = PyMem_Malloc(sizeof *peer);
 		if (peer == NULL) {
@@ -210,8 +221,10 @@ hb_py_environ(struct hb_py *py, struct hb_py_request *r, PyObject *input)
 		goto fail;
 	if (set_fields(py, d, r) == -1)
 		goto fail;
-	/* HTTP/1.0 needs no Host field; the application is told the target's host all the same. */
-	if (head->form == HB_HTTP_ABSOLUTE && hb_http_find(head, HB_HTTP_F_HOST) == NULL &&
+	if (r->secure && PyDict_SetItem(d, n->wsgi_url_scheme, n->https) == -1)
+		goto fail;
+	/* HTTP/1.0 needs no Host field; the application is told the target's host, or a proxy's, all the same. */
+	if (head->minor == 0 && head->host.len > 0 && hb_http_find(head, HB_HTTP_F_HOST) == NULL &&
 	    set_span(d, n->fields[HB_HTTP_F_HOST], r->data, head->host) == -1)
 		goto fail;
 	/* The body of a chunked request is whole by now: its length is known. */

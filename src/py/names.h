@@ -34,6 +34,7 @@
 	X(wsgi_file_wrapper, "wsgi.file_wrapper") \
 	X(http_1_0, "HTTP/1.0") \
 	X(http_1_1, "HTTP/1.1") \
+	X(https, "https") \
 	X(close, "close") \
 	X(read, "read") \
 	X(empty, "")

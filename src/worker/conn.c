@@ -115,6 +115,8 @@ hb_conn_new(struct hb_worker_listener *listener, int fd, const struct hb_address
 		c->remote_addr[0] = '\0';
 	else
 		snprintf(c->remote_port, sizeof c->remote_port, "%u", port);
+	c->trusted = hb_trust_peer(w->trust, &peer->u.sa);
+	hb_conn_client_reset(c);
 	hb_http_parser_init(&c->parser, &w->limits);
 	hb_response_reset(&c->response);
 	event_assign(&c->readable, w->base, fd, EV_READ | EV_PERSIST, hb_conn_readable, c);

@@ -10,6 +10,7 @@
 #include <event2/event_struct.h>
 #include <sys/queue.h>
 
+#include "http/forwarded.h"
 #include "http/parser.h"
 #include "net/address.h"
 #include "py/server.h"
@@ -93,6 +94,8 @@ struct hb_conn {
 	struct hb_py_peer *peer;
 	char remote_addr[HB_ADDRESS_TEXT];
 	char remote_port[6];
+	bool trusted; /* to say for which client it speaks */
+	struct hb_forwarded client; /* what it said of the request's */
 };
 
 TAILQ_HEAD(hb_conn_list, hb_conn);
@@ -115,6 +118,10 @@ void hb_conn_overrule(struct hb_conn *c, unsigned status, const char *text);
 void hb_conn_note(struct hb_conn *c, unsigned events);
 void hb_conn_enqueue(struct hb_conn *c, struct hb_conn_queue *queue);
 void hb_conn_dequeue(struct hb_conn *c);
+
+/* Who asks (client.c): the peer; or, once there is a head, the client that a trusted peer speaks for. */
+void hb_conn_client_reset(struct hb_conn *c);
+void hb_conn_client_read(struct hb_conn *c);
 
 /* Input (input.c). */
 void hb_conn_readable(int fd, short what, void *arg);

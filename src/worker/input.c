@@ -274,8 +274,6 @@ make_ready(struct hb_conn *c)
 	r->app = w->apps[c->app].py;
 	r->place = c->listener->places[c->app];
 	r->peer = &c->peer;
-	r->remote_addr = c->remote_addr;
-	r->remote_port = c->remote_port;
 	r->call = NULL;
 	c->requests++;
 	hb_conn_set_state(c, HB_CONN_READY);
@@ -289,6 +287,7 @@ take_head(struct hb_conn *c, size_t used)
 	c->start = c->pos;
 	c->pos = c->body_at = c->pos + used;
 	c->began = hb_clock_us();
+	hb_conn_client_read(c);
 	if (!begin_request(c))
 		return false;
 	if (!c->async)

@@ -159,7 +159,7 @@ log_access(struct hb_conn *c, int64_t now)
 {
 	struct hb_worker *w = c->worker;
 	struct hb_access_entry e = {
-		.remote = c->remote_addr,
+		.remote = c->request.remote_addr,
 		.head = c->began != 0 ? &c->parser.request : NULL,
 		.data = c->in + c->start,
 		.status = c->response.status,
@@ -291,6 +291,7 @@ hb_conn_next(struct hb_conn *c)
 	hb_body_clear(&c->body);
 	hb_response_reset(&c->response);
 	hb_http_parser_reset(&c->parser);
+	hb_conn_client_reset(c);
 	c->began = 0;
 	c->body_at = 0;
 	hb_websocket_free(c->websocket);

@@ -44,6 +44,7 @@ struct hb_worker {
 	struct hb_py *py;
 	struct hb_py_server server;
 	struct hb_http_limits limits;
+	struct hb_trust *trust; /* of forwarded.trust */
 
 	struct hb_worker_app *apps;
 	struct hb_worker_listener *listeners;

@@ -377,6 +377,7 @@ set_up(struct hb_worker *w)
 	w->date = (struct hb_http_date)HB_HTTP_DATE_INIT;
 	w->now = hb_clock_ms();
 	set_limits(w);
+	w->trust = hb_trust_new((const char *const *)w->config->forwarded.trust, w->config->forwarded.trust_count);
 	hb_respond_init(w);
 	if (hb_access_open(&w->access, w->config->log.access, w->config->log.access_format, &err) == -1) {
 		hb_err("worker: %s", err.text);
@@ -399,6 +400,7 @@ tear_down(struct hb_worker *w)
 		memcpy(&w->spare_buffers, p, sizeof w->spare_buffers);
 		free(p);
 	}
+	hb_trust_free(w->trust);
 	hb_timers_free(&w->timers);
 	hb_websockets_free(w->websockets);
 	if (w->base != NULL)

@@ -46,7 +46,7 @@ static const char everything[] =
     "max_requests_jitter: 50\n"
     "timeouts: {request: 7s, keepalive: 0, header: 1500ms, body: 90s, write: 2h, idle: 1h, graceful: 61m, lifespan: 2s}\n"
     "websocket: {max_message: 1M, idle: 20s, compression: false}\n"
-    "forwarded: {trust: [10.0.0.0/8, \"fd00::/8\", 192.0.2.7, \"2001:db8:0::1\", \"unix:\", 0.0.0.0/0]}\n"
+    "forwarded: {trust: [10.0.0.0/8, \"fd00::/8\", 192.0.2.7, \"2001:db8:0::1\", \"unix:\", 0.0.0.0/0], host: true}\n"
     "limits: {request_line: 1000, header: 64K, headers: 7, body: 3G, body_memory: 5000, connections: 3}\n"
     "state: {max_keys: 9007199254740992, max_bytes: 1G, max_value: 1}\n"
     "control: {socket: /s, group: 'true'}\n"
@@ -108,6 +108,7 @@ assert_equal(const struct hb_config *a, const struct hb_config *b)
 	ck_assert_int_eq(a->websocket.idle, b->websocket.idle);
 	ck_assert_int_eq(a->websocket.compression, b->websocket.compression);
 	ck_assert_uint_eq(a->forwarded.trust_count, b->forwarded.trust_count);
+	ck_assert_int_eq(a->forwarded.host, b->forwarded.host);
 	for (size_t i = 0; i < a->forwarded.trust_count; i++)
 		ck_assert_str_eq(a->forwarded.trust[i], b->forwarded.trust[i]);
 	ck_assert_mem_eq(&a->timeouts, &b->timeouts, sizeof a->timeouts);

@@ -123,6 +123,7 @@ START_TEST(defaults_are_those_of_the_contract)
 	ck_assert_uint_eq(c->websocket.max_message, 16 << 20);
 	ck_assert_int_eq(c->websocket.idle, 60000);
 	ck_assert(c->websocket.compression);
+	ck_assert(!c->forwarded.host);
 	ck_assert_uint_eq(c->forwarded.trust_count, 3);
 	ck_assert_str_eq(c->forwarded.trust[0], "127.0.0.1");
 	ck_assert_str_eq(c->forwarded.trust[1], "::1");
