@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/str.h"
+#include "py/asgi.h"
 #include "py/errors.h"
 #include "py/state.h"
 
@@ -103,6 +104,11 @@ hb_py_app_load(struct hb_py *py, const char *spec, enum hb_py_interface interfac
 	app->callable = callable;
 	app->spec = hb_xstrdup(spec);
 	app->async = async;
+	if (async && hb_py_asgi_init(py) == -1) {
+		hb_py_take_exception(err, HB_ERROR_SYSTEM, "worker: asyncio does not start");
+		hb_py_app_free(py, app);
+		return NULL;
+	}
 	return app;
 }
 
@@ -112,6 +118,7 @@ hb_py_app_free(struct hb_py *py, struct hb_py_app *app)
 	if (app == NULL)
 		return;
 	Py_XDECREF(app->callable);
+	Py_XDECREF(app->state);
 	free(app->spec);
 	free(app);
 }

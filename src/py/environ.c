@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "common/str.h"
+#include "py/asgi_scope.h"
 
 static PyObject *
 latin1(const unsigned char *p, size_t n)
@@ -64,7 +65,8 @@ hb_py_place_new(struct hb_py *py, const char *server_name, const char *server_po
 	    PyDict_SetItem(d, n->wsgi_multithread, py->multithread ? Py_True : Py_False) == -1 ||
 	    PyDict_SetItem(d, n->wsgi_multiprocess, py->multiprocess ? Py_True : Py_False) == -1 ||
 	    PyDict_SetItem(d, n->wsgi_run_once, Py_False) == -1 ||
-	    PyDict_SetItem(d, n->wsgi_file_wrapper, (PyObject *)py->wrapper_type) == -1) {
+	    PyDict_SetItem(d, n->wsgi_file_wrapper, (PyObject *)py->wrapper_type) == -1 ||
+	    (py->asgi != NULL && hb_py_asgi_place_init(py, place, server_name, server_port, script_name) == -1)) {
 		PyErr_Clear();
 		hb_py_place_free(py, place);
 		hb_error_set(err, HB_ERROR_MEMORY, "worker: out of memory");
@@ -79,7 +81,19 @@ hb_py_place_free(struct hb_py *py, struct hb_py_place *place)
 	if (place == NULL)
 		return;
 	Py_XDECREF(place->environ);
+	hb_py_asgi_place_clear(place);
 	free(place);
+}
+
+struct hb_py_peer *
+hb_py_peer_get(struct hb_py_request *r)
+{
+	if (*r->peer == NULL) {
+		*r->peer = PyMem_Calloc(1, sizeof **r->peer);
+		if (*r->peer == NULL)
+			PyErr_NoMemory();
+	}
+	return *r->peer;
 }
 
 /* Strings of this request alone: a proxy may speak for another client with the next one. */
@@ -94,25 +108,18 @@ set_client(struct hb_py *py, PyObject *d, const struct hb_py_request *r)
 static int
 set_peer(struct hb_py *py, PyObject *d, struct hb_py_request *r)
 {
-	struct hb_py_peer *peer = *r->peer;
+	struct hb_py_peer *peer;
 
 	if (r->forwarded)
 		return set_client(py, d, r);
-	if (peer == NULL) {
-		peer = PyMem_Malloc(sizeof *peer);
-		if (peer == NULL) {
-			PyErr_NoMemory();
-			return -1;
-		}
+	peer = hb_py_peer_get(r);
+	if (peer == NULL)
+		return -1;
+	if (peer->addr == NULL)
 		peer->addr = PyUnicode_FromString(r->remote_addr);
+	if (peer->port == NULL)
 		peer->port = PyUnicode_FromString(r->remote_port);
-		if (peer->addr == NULL || peer->port == NULL) {
-			hb_py_peer_free(py, peer);
-			return -1;
-		}
-		*r->peer = peer;
-	}
-	if (PyDict_SetItem(d, py->names.remote_addr, peer->addr) == -1)
+	if (peer->addr == NULL || peer->port == NULL || PyDict_SetItem(d, py->names.remote_addr, peer->addr) == -1)
 		return -1;
 	return PyDict_SetItem(d, py->names.remote_port, peer->port);
 }
@@ -124,6 +131,7 @@ hb_py_peer_free(struct hb_py *py, struct hb_py_peer *peer)
 		return;
 	Py_XDECREF(peer->addr);
 	Py_XDECREF(peer->port);
+	Py_XDECREF(peer->client);
 	PyMem_Free(peer);
 }
 

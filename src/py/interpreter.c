@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/str.h"
+#include "py/asgi.h"
 #include "py/call.h"
 #include "py/errors.h"
 #include "py/input.h"
@@ -192,6 +193,7 @@ hb_py_stop(struct hb_py *py)
 {
 	if (py == NULL)
 		return;
+	hb_py_asgi_clear(py);
 	Py_CLEAR(py->spare_input);
 	Py_CLEAR(py->spare_call);
 	Py_CLEAR(py->errors);

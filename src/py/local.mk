@@ -2,6 +2,12 @@ noinst_LTLIBRARIES += %D%/libpy.la
 %C%_libpy_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_INCLUDES) $(DEFS_DIRS)
 %C%_libpy_la_SOURCES = \
 	%D%/app.c \
+	%D%/asgi.c %D%/asgi.h \
+	%D%/asgi_http.c \
+	%D%/asgi_message.c %D%/asgi_message.h \
+	%D%/asgi_names.c %D%/asgi_names.h \
+	%D%/asgi_scope.c %D%/asgi_scope.h \
+	%D%/awaitable.c \
 	%D%/call.c %D%/call.h \
 	%D%/environ.c %D%/environ.h \
 	%D%/errors.c %D%/errors.h \

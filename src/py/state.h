@@ -23,22 +23,30 @@ struct hb_py {
 	PyObject *spare_input;  /* one of each, for the next request */
 	PyObject *spare_call;
 	struct hb_py_names names;
+	struct hb_py_asgi *asgi; /* NULL: no ASGI application was loaded */
 };
 
 struct hb_py_app {
 	PyObject *callable;
 	char *spec;
 	bool async; /* ASGI */
+	bool mount_apart; /* scope["path"] is without the mount: see detect.c */
+	PyObject *state;  /* what the lifespan has put into its state; NULL: there is none */
 };
 
 struct hb_py_place {
-	PyObject *environ; /* copied for each request */
+	PyObject *environ;   /* copied for each request */
+	PyObject *scopes[2]; /* the same for ASGI: HTTP, WebSocket */
 };
 
 struct hb_py_peer {
 	PyObject *addr;
 	PyObject *port;
+	PyObject *client; /* of an ASGI scope */
 };
+
+/* That of the request's connection, made if need be; each member is made by who uses it.  NULL with an exception. */
+struct hb_py_peer *hb_py_peer_get(struct hb_py_request *r);
 
 /* A new heap type that Python code cannot make instances of. */
 PyTypeObject *hb_py_type(PyType_Spec *spec);

@@ -3,6 +3,7 @@
  * returned.  Where the peer is slow the request pauses between two parts and
  * is run again later: nothing here waits, but for write().
  */
+#include "py/asgi.h"
 #include "py/call.h"
 #include "py/environ.h"
 #include "py/errors.h"
@@ -146,6 +147,8 @@ hb_py_run(struct hb_py *py, struct hb_py_request *r)
 	enum hb_py_sent sent;
 	PyObject *input;
 
+	if (r->app->async)
+		return hb_py_asgi_run(py, r);
 	if (c == NULL)
 		c = begin(py, r);
 	if (c == NULL) {

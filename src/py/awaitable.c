@@ -1,0 +1,354 @@
+/*
+ * What receive() and send() return: a coroutine in all but name.  It acts when
+ * it is first awaited, so that one that is cancelled before has taken nothing,
+ * and ends at once where nothing has to be waited for; else it waits on a
+ * Future, which hb_py_await_wake ends, and tries again.
+ */
+#include "py/asgi.h"
+
+struct hb_py_await {
+	PyObject_HEAD
+	struct hb_py_asgi_call *call; /* owned */
+	PyObject *message;            /* send: until it was taken */
+	PyObject *future;             /* while it waits */
+	PyObject *iter;               /* of future */
+	TAILQ_ENTRY(hb_py_await) link; /* in the call's list, which owns nothing */
+	struct hb_py_awaits *list;    /* NULL: in none */
+	bool is_send;
+	bool begun;
+	bool over;
+};
+
+static void
+leave_list(struct hb_py_await *a)
+{
+	if (a->list == NULL)
+		return;
+	TAILQ_REMOVE(a->list, a, link);
+	a->list = NULL;
+}
+
+static void
+stop_waiting(struct hb_py_await *a)
+{
+	leave_list(a);
+	Py_CLEAR(a->iter);
+	Py_CLEAR(a->future);
+}
+
+static int
+try_send(struct hb_py_await *a)
+{
+	struct hb_py_asgi_call *c = a->call;
+	PyObject *message;
+	int rc;
+
+	if (!a->begun) {
+		if (c->blocked)
+			return 0;
+		a->begun = true;
+		message = a->message;
+		a->message = NULL;
+		rc = c->kind->send(c, message);
+		Py_DECREF(message);
+		if (rc != 1)
+			return rc;
+	} else if (c->lost)
+		return hb_py_asgi_raise_lost(c);
+	return c->blocked ? 0 : 1;
+}
+
+/* Puts it to sleep on a new Future. */
+static int
+begin_wait(struct hb_py_await *a)
+{
+	struct hb_py_asgi_call *c = a->call;
+	PyAsyncMethods *methods;
+
+	a->future = PyObject_CallNoArgs(c->py->asgi->future);
+	if (a->future == NULL)
+		return -1;
+	methods = Py_TYPE(a->future)->tp_as_async;
+	a->iter = methods != NULL && methods->am_await != NULL ? methods->am_await(a->future)
+	                                                       : PyObject_GetIter(a->future);
+	if (a->iter == NULL) {
+		Py_CLEAR(a->future);
+		return -1;
+	}
+	a->list = a->is_send ? &c->senders : &c->receivers;
+	TAILQ_INSERT_TAIL(a->list, a, link);
+	return 0;
+}
+
+static PySendResult
+await_send_slot(PyObject *self, PyObject *arg, PyObject **result)
+{
+	struct hb_py_await *a = (struct hb_py_await *)self;
+	PySendResult step;
+	int rc;
+
+	*result = NULL;
+	if (a->over || a->call->py->asgi == NULL) {
+		PyErr_SetString(PyExc_RuntimeError,
+		    a->over ? "cannot reuse already awaited coroutine" : "the server has stopped");
+		return PYGEN_ERROR;
+	}
+	while (a->iter != NULL) {
+		PyObject *iter = Py_NewRef(a->iter);
+
+		step = PyIter_Send(iter, arg, result);
+		Py_DECREF(iter);
+		if (step == PYGEN_NEXT)
+			return PYGEN_NEXT;
+		stop_waiting(a);
+		if (step == PYGEN_ERROR) {
+			a->over = true;
+			return PYGEN_ERROR;
+		}
+		Py_CLEAR(*result);
+	}
+	for (;;) {
+		if (a->is_send) {
+			rc = try_send(a);
+			if (rc == 1)
+				*result = Py_NewRef(Py_None);
+		} else
+			rc = a->call->kind->receive(a->call, result);
+		if (rc != 0 || begin_wait(a) == -1)
+			break;
+		step = PyIter_Send(a->iter, Py_None, result);
+		if (step == PYGEN_NEXT)
+			return PYGEN_NEXT;
+		stop_waiting(a);
+		Py_CLEAR(*result);
+		if (step == PYGEN_ERROR) {
+			rc = -1;
+			break;
+		}
+	}
+	a->over = true;
+	return rc == 1 ? PYGEN_RETURN : PYGEN_ERROR;
+}
+
+/* As an iterator's __next__ has it: NULL with StopIteration, or without for None. */
+static PyObject *
+as_next(PySendResult step, PyObject *result, bool bare)
+{
+	if (step != PYGEN_RETURN)
+		return result;
+	if (result != Py_None)
+		PyErr_SetObject(PyExc_StopIteration, result);
+	else if (!bare)
+		PyErr_SetNone(PyExc_StopIteration);
+	Py_DECREF(result);
+	return NULL;
+}
+
+static PyObject *
+await_next(PyObject *self)
+{
+	PyObject *result;
+	PySendResult step = await_send_slot(self, Py_None, &result);
+
+	return as_next(step, result, true);
+}
+
+static PyObject *
+await_send(PyObject *self, PyObject *arg)
+{
+	PyObject *result;
+	PySendResult step = await_send_slot(self, arg, &result);
+
+	return as_next(step, result, false);
+}
+
+static PyObject *
+await_throw(PyObject *self, PyObject *args)
+{
+	struct hb_py_await *a = (struct hb_py_await *)self;
+	PyObject *type, *value = NULL, *tb = NULL;
+
+	if (!PyArg_UnpackTuple(args, "throw", 1, 3, &type, &value, &tb))
+		return NULL;
+	a->over = true;
+	Py_CLEAR(a->message);
+	stop_waiting(a);
+	if (PyExceptionInstance_Check(type))
+		PyErr_SetObject((PyObject *)Py_TYPE(type), type);
+	else if (PyExceptionClass_Check(type))
+		PyErr_SetObject(type, value);
+	else
+		PyErr_SetString(PyExc_TypeError, "throw() takes an exception");
+	return NULL;
+}
+
+static PyObject *
+await_close(PyObject *self, PyObject *unused)
+{
+	struct hb_py_await *a = (struct hb_py_await *)self;
+
+	a->over = true;
+	Py_CLEAR(a->message);
+	stop_waiting(a);
+	Py_RETURN_NONE;
+}
+
+static PyObject *
+await_name(PyObject *self, void *unused)
+{
+	return PyUnicode_FromString(((struct hb_py_await *)self)->is_send ? "send" : "receive");
+}
+
+static int
+await_traverse(PyObject *self, visitproc visit, void *arg)
+{
+	struct hb_py_await *a = (struct hb_py_await *)self;
+
+	Py_VISIT(Py_TYPE(self));
+	Py_VISIT(a->call);
+	Py_VISIT(a->message);
+	Py_VISIT(a->future);
+	Py_VISIT(a->iter);
+	return 0;
+}
+
+static int
+await_clear(PyObject *self)
+{
+	struct hb_py_await *a = (struct hb_py_await *)self;
+
+	stop_waiting(a);
+	Py_CLEAR(a->message);
+	return 0;
+}
+
+/* A send() without `await` sends nothing: say so, as a coroutine does. */
+static void
+warn_unused(const struct hb_py_await *a)
+{
+	PyObject *type, *value, *tb;
+
+	PyErr_Fetch(&type, &value, &tb);
+	if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited",
+	        a->is_send ? "send" : "receive") == -1)
+		PyErr_WriteUnraisable(NULL);
+	PyErr_Restore(type, value, tb);
+}
+
+static void
+await_dealloc(PyObject *self)
+{
+	struct hb_py_await *a = (struct hb_py_await *)self;
+	PyTypeObject *type = Py_TYPE(self);
+	struct hb_py_asgi *asgi = a->call->py->asgi;
+
+	PyObject_GC_UnTrack(self);
+	if (!a->over && !a->begun && a->future == NULL && asgi != NULL)
+		warn_unused(a);
+	await_clear(self);
+	Py_CLEAR(a->call);
+	if (asgi != NULL && asgi->spare_awaits_count < Py_ARRAY_LENGTH(asgi->spare_awaits)) {
+		asgi->spare_awaits[asgi->spare_awaits_count++] = a;
+		return;
+	}
+	type->tp_free(self);
+	Py_DECREF(type);
+}
+
+static PyMethodDef await_methods[] = {
+	{"send", await_send, METH_O, NULL},
+	{"throw", await_throw, METH_VARARGS, NULL},
+	{"close", await_close, METH_NOARGS, NULL},
+	{NULL},
+};
+
+static PyGetSetDef await_getset[] = {
+	{"__name__", await_name, NULL, NULL, NULL},
+	{"__qualname__", await_name, NULL, NULL, NULL},
+	{NULL},
+};
+
+static PyType_Slot await_slots[] = {
+	{Py_tp_dealloc, await_dealloc},
+	{Py_tp_traverse, await_traverse},
+	{Py_tp_clear, await_clear},
+	{Py_tp_iter, PyObject_SelfIter},
+	{Py_tp_iternext, await_next},
+	{Py_am_await, PyObject_SelfIter},
+	{Py_am_send, await_send_slot},
+	{Py_tp_methods, await_methods},
+	{Py_tp_getset, await_getset},
+	{0, NULL},
+};
+
+static PyType_Spec await_spec = {
+	"hornbeam.Awaitable",
+	sizeof(struct hb_py_await),
+	0,
+	Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+	await_slots,
+};
+
+int
+hb_py_await_init(struct hb_py_asgi *asgi)
+{
+	asgi->await_type = hb_py_type(&await_spec);
+	return asgi->await_type != NULL ? 0 : -1;
+}
+
+void
+hb_py_await_clear(struct hb_py_asgi *asgi)
+{
+	while (asgi->spare_awaits_count > 0) {
+		PyObject_GC_Del(asgi->spare_awaits[--asgi->spare_awaits_count]);
+		Py_DECREF(asgi->await_type);
+	}
+	Py_CLEAR(asgi->await_type);
+}
+
+PyObject *
+hb_py_await_new(struct hb_py_asgi_call *c, PyObject *message)
+{
+	struct hb_py_asgi *asgi = c->py->asgi;
+	struct hb_py_await *a;
+
+	if (asgi->spare_awaits_count > 0) {
+		a = asgi->spare_awaits[--asgi->spare_awaits_count];
+		_Py_NewReference((PyObject *)a);
+	} else {
+		a = PyObject_GC_New(struct hb_py_await, asgi->await_type);
+		if (a == NULL)
+			return NULL;
+	}
+	a->call = (struct hb_py_asgi_call *)Py_NewRef((PyObject *)c);
+	a->message = Py_XNewRef(message);
+	a->future = a->iter = NULL;
+	a->list = NULL;
+	a->is_send = message != NULL;
+	a->begun = a->over = false;
+	PyObject_GC_Track(a);
+	return (PyObject *)a;
+}
+
+/* Each tries again, in its turn; who finds nothing waits on. */
+void
+hb_py_await_wake(struct hb_py_asgi_call *c, struct hb_py_awaits *waiting)
+{
+	struct hb_py_asgi_names *n = &c->py->asgi->names;
+	struct hb_py_await *a;
+	PyObject *future, *done;
+
+	while ((a = TAILQ_FIRST(waiting)) != NULL) {
+		leave_list(a);
+		future = Py_NewRef(a->future);
+		done = PyObject_CallMethodNoArgs(future, n->done);
+		if (done == Py_False) {
+			Py_DECREF(done);
+			done = PyObject_CallMethodOneArg(future, n->set_result, Py_None);
+		}
+		if (done == NULL)
+			PyErr_WriteUnraisable(future);
+		Py_XDECREF(done);
+		Py_DECREF(future);
+	}
+}
