@@ -55,8 +55,8 @@ build_request(struct run *run, const char *path, size_t upload)
 
 	if (p == NULL)
 		load_fail("malloc");
-	p += snprintf(p, size, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s\r\n", upload > 0 ? "POST" : "GET", path,
-	    run->port, upload > 0 ? "Transfer-Encoding: chunked\r\n" : "");
+	p += snprintf(p, size, "%s %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n%s\r\n", upload > 0 ? "POST" : "GET",
+	    path, run->port, upload > 0 ? "Transfer-Encoding: chunked\r\n" : "");
 	for (size_t part; upload > 0; upload -= part) {
 		part = upload < UPLOAD_CHUNK ? upload : UPLOAD_CHUNK;
 		p += sprintf(p, "%zx\r\n", part);
@@ -88,7 +88,8 @@ static void
 flush(struct run *run, struct slot *slot)
 {
 	while (slot->sent < run->request_len) {
-		ssize_t n = send(slot->fd, run->request + slot->sent, run->request_len - slot->sent, MSG_NOSIGNAL);
+		ssize_t n =
+		    send(slot->fd, run->request + slot->sent, run->request_len - slot->sent, MSG_NOSIGNAL);
 
 		if (n == -1) /* EAGAIN, or an error that the next read tells of */
 			return;
@@ -99,7 +100,8 @@ flush(struct run *run, struct slot *slot)
 static void
 ask(struct run *run, struct slot *slot)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = slot}};
+	struct epoll_event event = {
+	    .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = slot}};
 
 	if (slot->fd == -1) {
 		slot->fd = load_connect(run->port, 0);
@@ -166,7 +168,8 @@ on_end(struct run *run, struct slot *slot)
 		run->retried++;
 		ask(run, slot);
 	} else {
-		finish(run, slot, reply_end(&slot->reply) == REPLY_DONE && slot->reply.status == 200, load_now());
+		finish(run, slot, reply_end(&slot->reply) == REPLY_DONE && slot->reply.status == 200,
+		    load_now());
 	}
 }
 
@@ -278,8 +281,10 @@ main(int argc, char **argv)
 	run.start = run.opened + (uint64_t)(seconds * 0.15 * 1e9);
 	run.end = run.opened + (uint64_t)(seconds * 1.15 * 1e9);
 	drive(&run);
-	printf("{\"sent\": %lu, \"answered\": %lu, \"errors\": %lu, \"retried\": %lu, \"rate\": %.1f, \"body_rate\": %.1f, ",
-	    run.sent, run.answered, run.errors, run.retried, (double)run.answered / seconds, (double)run.body / seconds);
+	printf("{\"sent\": %lu, \"answered\": %lu, \"errors\": %lu, \"retried\": %lu, \"rate\": %.1f, "
+	       "\"body_rate\": %.1f, ",
+	    run.sent, run.answered, run.errors, run.retried, (double)run.answered / seconds,
+	    (double)run.body / seconds);
 	load_times_print(&run.times);
 	printf("}\n");
 	return 0;

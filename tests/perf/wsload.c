@@ -26,10 +26,10 @@ enum { OPENING_AT_ONCE = 64, OP_TEXT = 1, OP_CLOSE = 8, OP_PING = 9, OP_PONG = 1
 
 struct client {
 	int fd;
-	bool asked;	/* for the handshake */
+	bool asked; /* for the handshake */
 	bool open;
-	bool echoed;	/* has had its first echo */
-	char *head;	/* of the handshake's answer, while it comes */
+	bool echoed;   /* has had its first echo */
+	char *head;    /* of the handshake's answer, while it comes */
 	unsigned have; /* bytes of a frame's head */
 	unsigned op;
 	unsigned char frame[14];
@@ -127,7 +127,8 @@ send_message(struct run *run, struct client *client)
 static void
 open_client(struct run *run, struct client *client)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = client}};
+	struct epoll_event event = {
+	    .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data = {.ptr = client}};
 
 	client->fd = load_connect(run->port, (unsigned)(client - run->clients));
 	client->head = calloc(1, 2048);
@@ -300,7 +301,8 @@ open_all(struct run *run)
 		drive(run, until, run->messages + 1);
 		if (load_now() >= until) {
 			errno = 0;
-			load_fail("only %zu of %zu clients had an echo within a minute", run->echoed, run->count);
+			load_fail(
+			    "only %zu of %zu clients had an echo within a minute", run->echoed, run->count);
 		}
 	}
 }
@@ -308,7 +310,8 @@ open_all(struct run *run)
 static void
 print_times(const struct run *run, double seconds)
 {
-	printf("{\"messages\": %lu, \"rate\": %.1f, ", run->times->total, (double)run->times->total / seconds);
+	printf(
+	    "{\"messages\": %lu, \"rate\": %.1f, ", run->times->total, (double)run->times->total / seconds);
 	load_times_print(run->times);
 	printf("}\n");
 	fflush(stdout);
@@ -362,7 +365,8 @@ main(int argc, char **argv)
 	snprintf(run.request, sizeof run.request,
 	    "GET / HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
 	    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n%s\r\n",
-	    run.port, run.deflate ? "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" : "");
+	    run.port,
+	    run.deflate ? "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" : "");
 	build_message(&run, (size_t)load_number(argv[5]));
 	if (strcmp(argv[1], "echo") == 0)
 		echo(&run, &times, load_number(argv[4]));
