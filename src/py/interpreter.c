@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/str.h"
+#include "py/aio.h"
 #include "py/asgi.h"
 #include "py/call.h"
 #include "py/errors.h"
@@ -49,6 +50,8 @@ initialise(const char *program, struct hb_error *err)
 	PyConfig config;
 	int rc;
 
+	if (PyImport_AppendInittab("_hornbeam_loop", hb_aio_module) == -1)
+		return hb_error_set(err, HB_ERROR_SYSTEM, "worker: Python does not start: out of memory");
 	PyConfig_InitPythonConfig(&config);
 	rc = set_config(&config, program, err);
 	PyConfig_Clear(&config);

@@ -1,5 +1,6 @@
 noinst_LTLIBRARIES += %D%/libpy.la
-%C%_libpy_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_INCLUDES) $(DEFS_DIRS)
+%C%_libpy_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_INCLUDES) $(EVENT_CFLAGS) $(DEFS_DIRS)
+%C%_libpy_la_LIBADD = %D%/libpyloop.la
 %C%_libpy_la_SOURCES = \
 	%D%/app.c \
 	%D%/asgi.c %D%/asgi.h \
@@ -13,9 +14,29 @@ noinst_LTLIBRARIES += %D%/libpy.la
 	%D%/errors.c %D%/errors.h \
 	%D%/input.c %D%/input.h \
 	%D%/interpreter.c \
+	%D%/loop.c %D%/loop.h \
 	%D%/names.c %D%/names.h \
 	%D%/pending.c \
 	%D%/py.h %D%/server.h %D%/state.h \
 	%D%/venv.c %D%/venv.h \
 	%D%/wrapper.c %D%/wrapper.h \
 	%D%/wsgi.c
+
+# The loop, which is a Python module: built into the worker, and loaded by tests.
+noinst_LTLIBRARIES += %D%/libpyloop.la
+%C%_libpyloop_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_INCLUDES) $(EVENT_CFLAGS)
+%C%_libpyloop_la_SOURCES = \
+	%D%/aio.h \
+	%D%/aio_core.c \
+	%D%/aio_handle.c \
+	%D%/aio_module.c \
+	%D%/aio_stream.c \
+	%D%/aio_timers.c \
+	%D%/selector.c %D%/selector.h
+BUILT_SOURCES += %D%/loop_py.h
+CLEANFILES += %D%/loop_py.h
+EXTRA_DIST += %D%/loop.py
+%D%/loop_py.h: %D%/loop.py
+	$(AM_V_GEN)$(MKDIR_P) %D% && od -An -v -tx1 $(srcdir)/%D%/loop.py | \
+		sed 's/ \(..\)/0x\1,/g; $$s/,$$//' >$@.tmp && mv $@.tmp $@
+%D%/%C%_libpyloop_la-aio_module.lo: %D%/loop_py.h

@@ -22,6 +22,7 @@ struct hb_py {
 	PyObject *format;       /* traceback.format_exception, once needed */
 	PyObject *spare_input;  /* one of each, for the next request */
 	PyObject *spare_call;
+	struct hb_py_loop *loop; /* NULL: no asyncio loop runs */
 	struct hb_py_names names;
 	struct hb_py_asgi *asgi; /* NULL: no ASGI application was loaded */
 };

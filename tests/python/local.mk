@@ -12,3 +12,10 @@ check_DATA += %D%/term_tool$(EXEEXT)
 CLEANFILES += %D%/term_tool$(EXEEXT)
 %C%_term_tool_SOURCES = %D%/term_tool.c tests/fuzz/recode.c tests/fuzz/recode.h
 %C%_term_tool_LDADD = src/term/libjson.la src/term/libterm.la src/common/libcommon.la $(JANSSON_LIBS)
+
+# The worker's asyncio loop as an extension, which CPython's own tests run on.
+%C%__hornbeam_loop_la_SOURCES = %D%/loop_extension.c
+%C%__hornbeam_loop_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_INCLUDES) $(EVENT_CFLAGS)
+%C%__hornbeam_loop_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath $(pyextdir)
+%C%__hornbeam_loop_la_LIBADD = src/py/libpyloop.la $(EVENT_LIBS)
+check_LTLIBRARIES += %D%/_hornbeam_loop.la

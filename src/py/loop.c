@@ -1,0 +1,142 @@
+/*
+ * The worker's asyncio loop: made on the server's event base, and run around
+ * a main task, under which anyio's worker threads and task groups find their root.
+ */
+#include "py/loop.h"
+
+#include <stdlib.h>
+
+#include "common/str.h"
+#include "py/aio.h"
+#include "py/errors.h"
+
+struct hb_py_loop {
+	PyObject *loop;
+	PyObject *stopped; /* a future: hb_py_loop_stop was called */
+	struct hb_py_loop_hooks hooks;
+	bool stopping;
+};
+
+PyObject *
+hb_py_loop(struct hb_py *py)
+{
+	return py->loop != NULL ? py->loop->loop : NULL;
+}
+
+PyObject *
+hb_py_loop_task(struct hb_py *py, PyObject *coro)
+{
+	return hb_aio_start((struct hb_aio_core *)py->loop->loop, coro);
+}
+
+PyObject *
+hb_py_loop_future(struct hb_py *py)
+{
+	return hb_aio_future((struct hb_aio_core *)py->loop->loop);
+}
+
+static struct hb_py *
+py_of(PyObject *capsule)
+{
+	return PyCapsule_GetPointer(capsule, "hornbeam.py");
+}
+
+static PyObject *
+main_start(PyObject *capsule, PyObject *unused)
+{
+	return hb_py_lifespan_start(py_of(capsule));
+}
+
+static PyObject *
+main_ready(PyObject *capsule, PyObject *unused)
+{
+	struct hb_py_loop *l = py_of(capsule)->loop;
+
+	if (l->hooks.ready != NULL)
+		l->hooks.ready(l->hooks.arg);
+	Py_RETURN_NONE;
+}
+
+static PyObject *
+main_stop(PyObject *capsule, PyObject *unused)
+{
+	return hb_py_lifespan_stop(py_of(capsule));
+}
+
+static PyMethodDef start_def = {"start", main_start, METH_NOARGS, NULL};
+static PyMethodDef ready_def = {"ready", main_ready, METH_NOARGS, NULL};
+static PyMethodDef stop_def = {"stop", main_stop, METH_NOARGS, NULL};
+
+/* The selector on the server's base, and the loop on the selector. */
+static int
+open_loop(struct hb_py_loop *l, PyObject *module, struct event_base *base)
+{
+	PyObject *selector = PyObject_CallMethod(module, "Selector", NULL);
+
+	if (selector == NULL || hb_selector_borrow((struct hb_selector *)selector, base) == -1) {
+		Py_XDECREF(selector);
+		return -1;
+	}
+	((struct hb_selector *)selector)->hooks = l->hooks;
+	l->loop = PyObject_CallMethod(module, "Loop", "O", selector);
+	Py_DECREF(selector);
+	if (l->loop == NULL)
+		return -1;
+	((struct hb_aio_core *)l->loop)->serving = true;
+	l->stopped = hb_aio_future((struct hb_aio_core *)l->loop);
+	return l->stopped != NULL ? 0 : -1;
+}
+
+static int
+serve(struct hb_py *py, PyObject *module)
+{
+	PyObject *capsule = PyCapsule_New(py, "hornbeam.py", NULL), *start = NULL, *ready = NULL, *stop = NULL,
+	         *done = NULL;
+
+	if (capsule != NULL) {
+		start = PyCFunction_New(&start_def, capsule);
+		ready = PyCFunction_New(&ready_def, capsule);
+		stop = PyCFunction_New(&stop_def, capsule);
+	}
+	if (start != NULL && ready != NULL && stop != NULL)
+		done = PyObject_CallMethod(module, "serve", "OOOOO", py->loop->loop, start, ready, py->loop->stopped, stop);
+	Py_XDECREF(capsule);
+	Py_XDECREF(start);
+	Py_XDECREF(ready);
+	Py_XDECREF(stop);
+	Py_XDECREF(done);
+	return done != NULL ? 0 : -1;
+}
+
+int
+hb_py_loop_run(struct hb_py *py, struct event_base *base, const struct hb_py_loop_hooks *hooks, struct hb_error *err)
+{
+	struct hb_py_loop l = {.hooks = *hooks};
+	PyObject *module = PyImport_ImportModule("_hornbeam_loop");
+	int rc = -1;
+
+	py->loop = &l;
+	if (module != NULL && open_loop(&l, module, base) == 0)
+		rc = serve(py, module);
+	if (rc == -1)
+		hb_py_take_exception(err, HB_ERROR_APPLICATION, "worker");
+	py->loop = NULL;
+	Py_XDECREF(l.loop);
+	Py_XDECREF(l.stopped);
+	Py_XDECREF(module);
+	return rc;
+}
+
+void
+hb_py_loop_stop(struct hb_py *py)
+{
+	PyObject *done;
+
+	if (py->loop == NULL || py->loop->stopping)
+		return;
+	py->loop->stopping = true;
+	done = PyObject_CallMethod(py->loop->stopped, "set_result", "O", Py_None);
+	if (done == NULL)
+		PyErr_Clear();
+	Py_XDECREF(done);
+}

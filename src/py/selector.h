@@ -1,0 +1,81 @@
+/*
+ * Inside the py room: a selector of asyncio's kind on a libevent base that
+ * others use too.  libevent's callbacks run without the GIL and only note what
+ * is ready; whoever waited takes that with the GIL.
+ */
+#ifndef HB_PY_SELECTOR_H
+#define HB_PY_SELECTOR_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <event2/event.h>
+#include <event2/event_struct.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include "py/py.h"
+
+struct hb_aio;
+
+/* As selectors.EVENT_READ and EVENT_WRITE. */
+enum { HB_SELECT_READ = 1, HB_SELECT_WRITE = 2 };
+
+struct hb_watch {
+	struct hb_selector *selector;
+	struct event in;
+	struct event out;
+	TAILQ_ENTRY(hb_watch) active;
+	PyObject *fileobj;
+	PyObject *data;   /* as registered; NULL: the loop's own, the two handles */
+	PyObject *reader;
+	PyObject *writer;
+	int fd;
+	unsigned events;
+	unsigned ready;
+};
+
+struct hb_selector {
+	PyObject_HEAD
+	struct hb_aio *aio;
+	struct event_base *base;
+	bool own_base;
+	bool closed;
+	bool forked;   /* the descriptors of the base are the parent's */
+	bool waiting;  /* without the GIL: no other thread may touch the base */
+	bool working;
+	struct hb_watch **watches; /* by descriptor */
+	size_t size;
+	size_t count;
+	TAILQ_HEAD(, hb_watch) active;
+	int timer_fd;
+	struct event timer;
+	int64_t timer_at;
+	struct hb_py_loop_hooks hooks;
+};
+
+#define HB_SELECT_POLL 0
+#define HB_SELECT_FOREVER INT64_MAX
+
+extern PyType_Spec hb_selector_spec;
+
+/* Uses base instead of its own, and hooks to run it. */
+int hb_selector_borrow(struct hb_selector *s, struct event_base *base);
+/* Waits until something is ready or the time (CLOCK_MONOTONIC, nanoseconds) has come. */
+int hb_selector_wait(struct hb_selector *s, int64_t deadline);
+/* What is ready, one by one, with the events in *mask; NULL: no more. */
+struct hb_watch *hb_selector_next(struct hb_selector *s, unsigned *mask);
+
+int hb_selector_fd(struct hb_selector *s, PyObject *fileobj);
+/* NULL where fd is not watched. */
+struct hb_watch *hb_selector_find(const struct hb_selector *s, int fd);
+struct hb_watch *hb_selector_add(struct hb_selector *s, PyObject *fileobj, int fd);
+int hb_selector_set(struct hb_watch *w, unsigned events);
+/* Ends the watch and frees it. */
+int hb_selector_remove(struct hb_watch *w);
+int64_t hb_selector_now(void);
+/* Rounded up: a timer is never early. */
+int64_t hb_selector_nanoseconds(double seconds);
+
+#endif
