@@ -12,8 +12,3 @@ hb_py_lifespan_stop(struct hb_py *py)
 {
 	Py_RETURN_NONE;
 }
-
-void
-hb_py_notify(struct hb_py *py, struct hb_py_request *r, unsigned events)
-{
-}
