@@ -139,6 +139,8 @@ drain(struct feed *f, size_t *answer)
 			hb_buf_clear(&f->body);
 			hb_http_parser_reset(&f->parser);
 			(*answer)++;
+			if (!a->keep_alive)
+				return false; /* what is behind it is not looked at */
 			if (f->used == f->arrived && *answer == f->c->answers_count)
 				return true;
 			break;
