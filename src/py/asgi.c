@@ -389,6 +389,7 @@ hb_py_asgi_call_new(struct hb_py *py, const struct hb_py_asgi_kind *kind, struct
 	c->pending_off = 0;
 	c->data = NULL;
 	c->state = 0;
+	c->response = HB_PY_RESPONSE_START;
 	c->starting = true;
 	c->ended = c->blocked = c->lost = c->timed_out = c->bodyless = c->wrote = c->read_all = false;
 	TAILQ_INSERT_TAIL(&py->asgi->calls, c, link);
@@ -459,7 +460,8 @@ hb_py_asgi_run(struct hb_py *py, struct hb_py_request *r)
 	struct hb_py_asgi_call *c;
 
 	r->length = -1;
-	c = hb_py_asgi_call_new(py, &hb_py_asgi_http, r->app, hb_py_asgi_scope(py, r));
+	c = hb_py_asgi_call_new(py, r->websocket ? &hb_py_asgi_websocket : &hb_py_asgi_http, r->app,
+	    hb_py_asgi_scope(py, r));
 	if (c == NULL) {
 		hb_py_log_failure(py, r);
 		py->server->fail(r);

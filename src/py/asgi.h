@@ -15,6 +15,12 @@ struct hb_py_asgi_call;
 struct hb_py_await;
 TAILQ_HEAD(hb_py_awaits, hb_py_await);
 
+enum hb_py_response {
+	HB_PY_RESPONSE_START, /* is expected */
+	HB_PY_RESPONSE_BODY,
+	HB_PY_RESPONSE_DONE   /* the last part of the body was sent */
+};
+
 enum hb_py_end {
 	HB_PY_END_RETURNED,
 	HB_PY_END_CANCELLED,
@@ -51,15 +57,17 @@ struct hb_py_asgi_call {
 	struct hb_py_awaits senders;
 	void *data;         /* of the kind */
 	int state;          /* of the kind */
+	unsigned code;      /* of a WebSocket's end */
+	enum hb_py_response response;
 	bool linked;
 	bool starting;      /* inside hb_py_run */
 	bool ended;         /* the application */
 	bool blocked;       /* senders wait */
 	bool lost;          /* the client has gone, and the application was told or will be */
 	bool timed_out;
-	bool bodyless;      /* http: nobody wants the body */
-	bool wrote;         /* http: the first part was written */
-	bool read_all;      /* http: the whole body was received */
+	bool bodyless;      /* nobody wants the response's body */
+	bool wrote;         /* the first part of it was written */
+	bool read_all;      /* the whole body of the request was received */
 };
 
 /* What all calls share, made with the first ASGI application. */

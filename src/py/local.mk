@@ -7,7 +7,9 @@ noinst_LTLIBRARIES += %D%/libpy.la
 	%D%/asgi_http.c \
 	%D%/asgi_message.c %D%/asgi_message.h \
 	%D%/asgi_names.c %D%/asgi_names.h \
+	%D%/asgi_response.c %D%/asgi_response.h \
 	%D%/asgi_scope.c %D%/asgi_scope.h \
+	%D%/asgi_ws.c \
 	%D%/awaitable.c \
 	%D%/call.c %D%/call.h \
 	%D%/environ.c %D%/environ.h \
