@@ -51,11 +51,36 @@ tests_unit_test_http_forwarded_SOURCES = tests/unit/test_http_forwarded.c $(FORW
 tests_unit_test_http_forwarded_CPPFLAGS = $(UNIT_CPPFLAGS) -I$(top_srcdir)/tests/fuzz
 tests_unit_test_http_forwarded_LDADD = src/http/libhttp.la $(UNIT_LIBS)
 
+WS_RUN = tests/unit/ws_run.c tests/unit/ws_run.h
+WS_CASES = tests/unit/ws_cases.c tests/unit/ws_cases.h $(WS_RUN)
+WS_FUZZ = tests/fuzz/fuzz_ws.c tests/fuzz/fuzz_ws.h
+EXTRA_DIST += tests/data/http/websocket.txt
+
+check_PROGRAMS += tests/unit/test_ws
+tests_unit_test_ws_SOURCES = tests/unit/test_ws.c $(WS_CASES) $(WS_FUZZ)
+tests_unit_test_ws_CPPFLAGS = $(UNIT_CPPFLAGS) -I$(top_srcdir)/tests/unit -I$(top_srcdir)/tests/fuzz
+tests_unit_test_ws_LDADD = src/http/libhttp.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_ws_parts
+tests_unit_test_ws_parts_SOURCES = tests/unit/test_ws_parts.c
+tests_unit_test_ws_parts_CPPFLAGS = $(UNIT_CPPFLAGS) $(ZLIB_CFLAGS)
+tests_unit_test_ws_parts_LDADD = src/http/libhttp.la $(UNIT_LIBS) $(ZLIB_LIBS)
+
+check_PROGRAMS += tests/unit/test_ws_handshake
+tests_unit_test_ws_handshake_SOURCES = tests/unit/test_ws_handshake.c
+tests_unit_test_ws_handshake_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_ws_handshake_LDADD = src/http/libhttp.la $(UNIT_LIBS)
+
 # `make fuzz`, then: mkdir corpus; tests/fuzz/http_seeds corpus; tests/fuzz/fuzz_http corpus
 EXTRA_PROGRAMS += tests/fuzz/http_seeds
 tests_fuzz_http_seeds_SOURCES = tests/fuzz/http_seeds.c $(HTTP_CASES)
 tests_fuzz_http_seeds_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit
 tests_fuzz_http_seeds_LDADD = src/common/libcommon.la
+
+EXTRA_PROGRAMS += tests/fuzz/ws_seeds
+tests_fuzz_ws_seeds_SOURCES = tests/fuzz/ws_seeds.c $(WS_CASES)
+tests_fuzz_ws_seeds_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit -I$(top_srcdir)/tests/fuzz
+tests_fuzz_ws_seeds_LDADD = src/http/libhttp.la src/common/libcommon.la
 
 if FUZZING
 EXTRA_PROGRAMS += tests/fuzz/fuzz_http
@@ -70,4 +95,11 @@ FUZZ_TARGETS += tests/fuzz/fuzz_forwarded
 tests_fuzz_fuzz_forwarded_SOURCES = $(FORWARDED_FUZZ)
 tests_fuzz_fuzz_forwarded_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzz_forwarded_LDADD = src/http/libhttp.la src/common/libcommon.la
+
+EXTRA_PROGRAMS += tests/fuzz/fuzz_ws
+FUZZ_TARGETS += tests/fuzz/fuzz_ws tests/fuzz/ws_seeds
+tests_fuzz_fuzz_ws_SOURCES = $(WS_FUZZ) $(WS_RUN)
+tests_fuzz_fuzz_ws_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/tests/unit -I$(top_srcdir)/tests/fuzz
+tests_fuzz_fuzz_ws_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzz_ws_LDADD = src/http/libhttp.la src/common/libcommon.la
 endif
