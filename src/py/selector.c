@@ -120,21 +120,21 @@ hb_selector_next(struct hb_selector *s, unsigned *mask)
 int
 hb_selector_fd(struct hb_selector *s, PyObject *fileobj)
 {
-	PyObject *number;
+	PyObject *number, *given;
 	long fd;
 
 	if (PyLong_Check(fileobj))
 		number = Py_NewRef(fileobj);
 	else {
-		number = PyObject_CallMethodNoArgs(fileobj, s->aio->fileno);
-		if (number == NULL && !PyErr_ExceptionMatches(PyExc_AttributeError) &&
-		    !PyErr_ExceptionMatches(PyExc_TypeError) && !PyErr_ExceptionMatches(PyExc_ValueError))
-			return -1;
-		if (number == NULL || !PyLong_Check(number)) {
-			Py_XDECREF(number);
+		given = PyObject_CallMethodNoArgs(fileobj, s->aio->fileno);
+		number = given != NULL ? PyNumber_Long(given) : NULL;
+		Py_XDECREF(given);
+	}
+	if (number == NULL) {
+		if (PyErr_ExceptionMatches(PyExc_AttributeError) || PyErr_ExceptionMatches(PyExc_TypeError) ||
+		    PyErr_ExceptionMatches(PyExc_ValueError))
 			PyErr_Format(PyExc_ValueError, "Invalid file object: %R", fileobj);
-			return -1;
-		}
+		return -1;
 	}
 	fd = PyLong_AsLong(number);
 	Py_DECREF(number);
