@@ -258,7 +258,11 @@ respond_fail(struct hb_py_request *r)
 {
 	struct hb_conn *c = conn_of(r);
 
-	hb_count(&c->worker->counters->errors, 1);
+	if (c->eof && !c->whole && c->verdict == 0) { /* without its whole body it could do no better */
+		c->verdict = 400;
+		c->verdict_text = "the request is not whole";
+	} else
+		hb_count(&c->worker->counters->errors, 1);
 	if (c->response.status == 0 && c->verdict == 0 && !c->gone)
 		c->response.status = 500; /* for take_back: it is settled below */
 	if (!take_back(c, HB_WS_INTERNAL_ERROR))
