@@ -36,3 +36,4 @@
 -define(HB_OP_MASTER_STATUS, 129).
 -define(HB_OP_WORKERS, 130).
 -define(HB_OP_MASTER_PING, 131).
+-define(HB_OP_RELOAD, 132).

@@ -59,6 +59,7 @@ struct cli {
 	const char *group;                 /* the first word of a command of two; NULL: none */
 	const char *socket;                /* -s; NULL: to be found */
 	int64_t timeout_ms;
+	bool timed; /* by -t */
 	int64_t deadline; /* of the whole command, from its first call on; 0: not yet */
 	enum cli_form form;
 	bool quiet;
@@ -110,6 +111,7 @@ int cmd_config_check(struct cli *cli);
 int cmd_config_show(struct cli *cli);
 int cmd_help(struct cli *cli);
 int cmd_ping(struct cli *cli);
+int cmd_reload(struct cli *cli);
 int cmd_run(struct cli *cli);
 int cmd_state_decr(struct cli *cli);
 int cmd_state_delete(struct cli *cli);

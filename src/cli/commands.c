@@ -60,6 +60,10 @@ const struct cli_command cli_commands[] = {
 	{ "ping", "", "check that hornbeamd and its companion answer", NULL, 0, 0, NULL, cmd_ping },
 	{ "status", "", "show the master, the workers and the companion", NULL, 0, 0, NULL, cmd_status },
 	{ "workers", "", "list the workers", NULL, 0, 0, NULL, cmd_workers },
+	{ "reload", "", "read the configuration and the application again",
+	    "Returns when the new workers serve and the old ones finish what they have. Where the\n"
+	    "configuration is wrong or a new worker does not start, all stays as it was, and the cause\n"
+	    "is printed. -t is the time that the new workers get (5m).", 0, 0, NULL, cmd_reload },
 	{ "config check", "[FILE]", "check a configuration",
 	    "FILE is " HB_SYSCONFDIR "/hornbeam.yaml unless given; its conf.d is read too.", 0, 1, NULL,
 	    cmd_config_check },

@@ -5,6 +5,7 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cmd_config.c \
 	%D%/cmd_help.c \
 	%D%/cmd_ping.c \
+	%D%/cmd_reload.c \
 	%D%/cmd_run.c \
 	%D%/cmd_state_delete.c \
 	%D%/cmd_state_exists.c \

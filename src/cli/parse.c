@@ -49,6 +49,7 @@ take_general(struct cli *cli, const struct cli_option *option, const char *value
 		if (!hb_units_duration(value, &cli->timeout_ms) || cli->timeout_ms <= 0)
 			return hb_error_set(err, HB_ERROR_USAGE,
 			    "-t takes a time such as 500ms, 5s or 1m, not '%s'", value);
+		cli->timed = true;
 		return 0;
 	case 'o':
 		return parse_form(value, &cli->form, err);

@@ -31,7 +31,8 @@ static struct {
 	uint64_t dropped;
 	uint64_t reported;
 	pthread_mutex_t lock;
-} state = {"hornbeam", HB_LOG_INFO, -1, 0, 0, PTHREAD_MUTEX_INITIALIZER};
+	char last_error[HB_LOG_LAST];
+} state = {"hornbeam", HB_LOG_INFO, -1, 0, 0, PTHREAD_MUTEX_INITIALIZER, ""};
 
 /* Another thread may be in the middle of a line when the process forks. */
 static void
@@ -68,6 +69,18 @@ uint64_t
 hb_log_dropped(void)
 {
 	return state.dropped;
+}
+
+size_t
+hb_log_last_error(char out[HB_LOG_LAST])
+{
+	size_t n;
+
+	lock();
+	n = strlen(state.last_error);
+	memcpy(out, state.last_error, n + 1);
+	unlock();
+	return n;
 }
 
 static bool
@@ -122,6 +135,8 @@ emit_locked(enum hb_log_level level, const char *text)
 	char note[64];
 
 	lock();
+	if (level == HB_LOG_ERROR)
+		state.last_error[escape(state.last_error, sizeof state.last_error, text)] = '\0';
 	if (state.dropped != state.reported) {
 		uint64_t lost = state.dropped - state.reported;
 

@@ -8,6 +8,7 @@
 #ifndef HB_COMMON_LOG_H
 #define HB_COMMON_LOG_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "common/error.h"
@@ -20,6 +21,10 @@ void hb_log(enum hb_log_level level, const char *fmt, ...) HB_PRINTF(2, 3);
 /* Text of several lines, such as a traceback: one log line each. */
 void hb_log_lines(enum hb_log_level level, const char *prefix, const char *text);
 uint64_t hb_log_dropped(void);
+
+/* Copies the message of level error that came last, or "", and returns its length. */
+#define HB_LOG_LAST 400
+size_t hb_log_last_error(char out[HB_LOG_LAST]);
 
 #define hb_debug(...) hb_log(HB_LOG_DEBUG, __VA_ARGS__)
 #define hb_info(...) hb_log(HB_LOG_INFO, __VA_ARGS__)

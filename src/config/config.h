@@ -111,4 +111,10 @@ enum hb_config_form { HB_CONFIG_YAML, HB_CONFIG_JSON };
 /* Appends the whole configuration; the YAML form loads to an equal one. */
 void hb_config_dump(const struct hb_config *config, enum hb_config_form form, struct hb_buf *out);
 
+/*
+ * The path of the next key, from row *row of the table on, whose values differ;
+ * *row goes behind it.  NULL: there is none.
+ */
+const char *hb_config_difference(const struct hb_config *a, const struct hb_config *b, size_t *row);
+
 #endif

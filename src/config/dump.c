@@ -224,3 +224,30 @@ hb_config_dump(const struct hb_config *config, enum hb_config_form form, struct 
 	}
 	hb_buf_add_str(out, json ? "}\n" : "");
 }
+
+static bool
+same_value(const struct hb_config_key *key, const struct hb_config *a, const struct hb_config *b)
+{
+	struct hb_buf texts[2] = {HB_BUF_INIT, HB_BUF_INIT};
+	struct writer w[2] = {{HB_CONFIG_JSON, &texts[0]}, {HB_CONFIG_JSON, &texts[1]}};
+	bool same;
+
+	put_value(&w[0], key, a, "");
+	put_value(&w[1], key, b, "");
+	same = texts[0].len == texts[1].len && memcmp(texts[0].data, texts[1].data, texts[0].len) == 0;
+	hb_buf_free(&texts[0]);
+	hb_buf_free(&texts[1]);
+	return same;
+}
+
+const char *
+hb_config_difference(const struct hb_config *a, const struct hb_config *b, size_t *row)
+{
+	while (hb_config_keys[*row].path != NULL) {
+		const struct hb_config_key *key = &hb_config_keys[(*row)++];
+
+		if (!same_value(key, a, b))
+			return key->path;
+	}
+	return NULL;
+}

@@ -18,6 +18,7 @@
 #include "hornbeamd/companion.h"
 #include "hornbeamd/control_client.h"
 #include "hornbeamd/master.h"
+#include "hornbeamd/reload.h"
 #include "hornbeamd/report.h"
 #include "link/evdial.h"
 #include "net/listener.h"
@@ -27,6 +28,7 @@ enum {
 	CLIENTS_MAX = 256,
 	LINK_MS = 5000,      /* to open a link for a peer that names no deadline */
 	LINK_MOST_MS = 60000,
+	RELOAD_MOST_MS = 24 * 3600 * 1000,
 	LINK_MARGIN_MS = 1000 /* the peer gives up first, and knows then that it was time */
 };
 
@@ -36,6 +38,7 @@ struct peer {
 	struct hb_control *control;
 	struct hb_control_client *client;
 	struct hb_evdial *opening; /* NULL: no link is being opened */
+	struct hb_reload_wait *reloading; /* NULL: it waits for no reload */
 	uint32_t deadline;         /* of its request; 0: none */
 	bool allowed;
 };
@@ -124,7 +127,7 @@ new_term(void)
 }
 
 static void
-op_ping(struct peer *p)
+op_ping(struct peer *p, const struct hb_frame *frame)
 {
 	struct hb_buf b = new_term();
 
@@ -133,7 +136,7 @@ op_ping(struct peer *p)
 }
 
 static void
-op_status(struct peer *p)
+op_status(struct peer *p, const struct hb_frame *frame)
 {
 	struct hb_buf b = new_term();
 
@@ -142,7 +145,7 @@ op_status(struct peer *p)
 }
 
 static void
-op_workers(struct peer *p)
+op_workers(struct peer *p, const struct hb_frame *frame)
 {
 	struct hb_buf b = new_term();
 
@@ -180,7 +183,7 @@ link_patience(uint32_t deadline)
 }
 
 static void
-op_link(struct peer *p)
+op_link(struct peer *p, const struct hb_frame *frame)
 {
 	struct hb_master *m = p->control->master;
 	const struct ucred *cred = hb_control_client_cred(p->client);
@@ -199,14 +202,48 @@ op_link(struct peer *p)
 		hb_control_client_error(p->client, "down", err.text, false);
 }
 
+static void
+on_reloaded(void *arg, const struct hb_error *err)
+{
+	struct peer *p = arg;
+	struct hb_buf b;
+
+	p->reloading = NULL;
+	if (err != NULL) {
+		hb_control_client_error(p->client, hb_frame_error_class(err->kind), err->text, false);
+		return;
+	}
+	b = new_term();
+	hb_term_put_atom(&b, "ok");
+	hb_control_client_reply(p->client, &b, -1);
+}
+
+/* The request is the time that the new workers get. */
+static void
+op_reload(struct peer *p, const struct hb_frame *frame)
+{
+	struct hb_term_reader r;
+	struct hb_error err;
+	int64_t within_ms;
+
+	if (hb_term_open(&r, frame->payload, frame->len, &err) == -1 || hb_term_want_int(&r, &within_ms, &err) == -1) {
+		hb_control_client_error(p->client, "protocol", err.text, true);
+		return;
+	}
+	if (within_ms < 1 || within_ms > RELOAD_MOST_MS)
+		within_ms = RELOAD_MOST_MS;
+	p->reloading = hb_reload_ask(p->control->master->reload, within_ms, on_reloaded, p);
+}
+
 static const struct {
 	uint8_t op;
-	void (*call)(struct peer *p);
+	void (*call)(struct peer *p, const struct hb_frame *frame);
 } operations[] = {
     {HB_OP_LINK, op_link},
     {HB_OP_MASTER_STATUS, op_status},
     {HB_OP_WORKERS, op_workers},
     {HB_OP_MASTER_PING, op_ping},
+    {HB_OP_RELOAD, op_reload},
 };
 
 static void
@@ -234,7 +271,7 @@ on_request(struct hb_control_client *client, const struct hb_frame *frame, void 
 	p->deadline = frame->deadline;
 	for (size_t i = 0; i < sizeof operations / sizeof *operations; i++)
 		if (operations[i].op == frame->op) {
-			operations[i].call(p);
+			operations[i].call(p, frame);
 			return;
 		}
 	snprintf(text, sizeof text, "operation %u is not one of the control socket", frame->op);
@@ -247,6 +284,7 @@ on_closed(struct hb_control_client *client, void *arg)
 	struct peer *p = *hb_control_client_data(client);
 
 	hb_evdial_cancel(p->opening);
+	hb_reload_forget(p->control->master->reload, p->reloading);
 	TAILQ_REMOVE(&p->control->peers, p, entry);
 	p->control->count--;
 	free(p);

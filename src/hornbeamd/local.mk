@@ -1,17 +1,22 @@
 sbin_PROGRAMS += hornbeamd
 hornbeamd_SOURCES = %D%/main.c \
 	%D%/backoff.h \
+	%D%/checks.c %D%/checks.h \
 	%D%/companion.c %D%/companion.h \
 	%D%/control.c %D%/control.h \
 	%D%/control_client.c %D%/control_client.h \
 	%D%/erl.c %D%/erl.h \
+	%D%/generation.c %D%/generation.h \
 	%D%/identity.c %D%/identity.h \
 	%D%/limits.c %D%/limits.h \
 	%D%/master.c %D%/master.h \
 	%D%/notify.c %D%/notify.h \
 	%D%/options.c %D%/options.h \
+	%D%/process.c %D%/process.h \
+	%D%/reload.c %D%/reload.h \
 	%D%/report.c %D%/report.h \
 	%D%/shared.c %D%/shared.h \
+	%D%/slots.c %D%/slots.h \
 	%D%/spawn.c %D%/spawn.h \
 	%D%/worker_entry.c %D%/worker_entry.h \
 	%D%/workers.c %D%/workers.h

@@ -16,17 +16,19 @@
 #include "common/log.h"
 #include "common/str.h"
 #include "config/config.h"
+#include "hornbeamd/checks.h"
 #include "hornbeamd/companion.h"
 #include "hornbeamd/control.h"
+#include "hornbeamd/generation.h"
 #include "hornbeamd/identity.h"
 #include "hornbeamd/limits.h"
 #include "hornbeamd/master.h"
 #include "hornbeamd/notify.h"
 #include "hornbeamd/options.h"
+#include "hornbeamd/reload.h"
 #include "hornbeamd/shared.h"
 #include "hornbeamd/worker_entry.h"
 #include "hornbeamd/workers.h"
-#include "py/venv.h"
 
 /* The exit status for a failure before the loop. */
 static int
@@ -76,96 +78,22 @@ print_config(const struct hb_config *config, enum hb_config_form form)
 	return print(&text);
 }
 
-static struct hb_config *
-load_config(const struct hb_options *options, const char **file, struct hb_error *err)
-{
-	struct hb_config_source source;
-	struct hb_config *config;
-
-	hb_options_source(options, environ, &source);
-	*file = source.file;
-	config = hb_config_load(&source, err);
-	if (config != NULL && options->verbose > 0)
-		config->log.level = HB_LOG_DEBUG;
-	return config;
-}
-
-static int
-need_apps(const struct hb_config *config, const char *file, struct hb_error *err)
-{
-	if (config->apps_count > 0)
-		return 0;
-	return hb_error_set(err, HB_ERROR_CONFIG,
-	    "%s: apps: there is none; add `apps: [{mount: /, app: \"module:callable\"}]`",
-	    file != NULL ? file : HB_SYSCONFDIR "/hornbeam.yaml");
-}
-
-/* --check: what a start on this host would refuse, as far as that shows without one. */
-static int
-check_host(const struct hb_config *config, const char *file, struct hb_error *err)
-{
-	struct hb_identity identity;
-	gid_t group;
-
-	if (need_apps(config, file, err) == -1)
-		return -1;
-	if (config->python.venv != NULL) {
-		char *program = hb_py_venv_program(config->python.venv, HB_PYTHON_VERSION, err);
-
-		if (program == NULL)
-			return -1;
-		free(program);
-	}
-	if (config->control.group != NULL && hb_identity_group(config->control.group, "control.group", &group, err) == -1)
-		return -1;
-	if (geteuid() != 0)
-		return 0; /* who the daemon will run as is root's to say */
-	if (hb_identity_resolve(&identity, config, err) == -1)
-		return -1;
-	hb_identity_free(&identity);
-	return 0;
-}
-
-static int
-open_listeners(struct hb_master *m, struct hb_error *err)
-{
-	m->listeners = hb_xcalloc(m->config->listen_count, sizeof *m->listeners);
-	for (; m->listeners_count < m->config->listen_count; m->listeners_count++) {
-		const struct hb_config_listen *listen = &m->config->listen[m->listeners_count];
-		const struct hb_listener_file file = {(mode_t)listen->mode, m->identity.drop ? m->identity.uid : (uid_t)-1,
-		    m->identity.drop ? m->identity.gid : (gid_t)-1};
-		struct hb_address address;
-		struct hb_error cause;
-
-		if (hb_address_parse(&address, listen->address, &cause) == -1)
-			return hb_error_set(err, HB_ERROR_CONFIG, "listen: %.400s", cause.text);
-		if (hb_listener_open(&m->listeners[m->listeners_count], &address, &file, &cause) == -1)
-			return hb_error_set(err, cause.kind, "listen: %.400s", cause.text);
-	}
-	return 0;
-}
-
 static int
 open_shared(struct hb_master *m, struct hb_error *err)
 {
-	size_t count;
-
 	m->exe_fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
 	m->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
 	if (m->exe_fd == -1 || m->null_fd == -1)
 		return hb_error_errno(err, HB_ERROR_SYSTEM, "/proc/self/exe, /dev/null");
-	m->config_fd = hb_shared_config(m->config, err);
-	if (m->config_fd == -1)
-		return -1;
-	m->counters_fd = hb_shared_counters(m->config->workers, err);
+	m->counters_fd = hb_shared_counters(err);
 	if (m->counters_fd == -1)
 		return -1;
-	m->counters = hb_shared_counters_map(m->counters_fd, &count, err);
-	return m->counters == NULL ? -1 : 0;
+	m->shared = hb_shared_counters_map(m->counters_fd, err);
+	return m->shared == NULL ? -1 : 0;
 }
 
 static int
-open_loop(struct hb_master *m, struct hb_listener *control, struct hb_error *err)
+open_loop(struct hb_master *m, const struct hb_options *options, struct hb_listener *control, struct hb_error *err)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
 	m->base = event_base_new();
@@ -175,7 +103,8 @@ open_loop(struct hb_master *m, struct hb_listener *control, struct hb_error *err
 	if (m->companion == NULL)
 		return -1;
 	m->workers = hb_workers_new(m);
-	if (m->workers != NULL)
+	m->reload = hb_reload_new(m, options);
+	if (m->reload != NULL)
 		m->control = hb_control_new(m, control);
 	return m->control == NULL ? hb_error_set(err, HB_ERROR_MEMORY, "out of memory") : 0;
 }
@@ -187,40 +116,62 @@ close_all(struct hb_master *m, struct hb_listener *control)
 		hb_control_free(m->control);
 	else
 		hb_listener_close(control, 1);
+	hb_reload_free(m->reload);
 	hb_workers_free(m->workers);
 	hb_companion_free(m->companion);
 	if (m->base != NULL)
 		event_base_free(m->base);
-	for (size_t i = 0; i < m->listeners_count; i++)
-		hb_listener_close(&m->listeners[i], 1);
-	free(m->listeners);
+	hb_generation_free(m->generation);
 	free(m->link_path);
 	hb_identity_free(&m->identity);
 	hb_fd_close(&m->exe_fd);
 	hb_fd_close(&m->null_fd);
-	hb_fd_close(&m->config_fd);
 	hb_fd_close(&m->counters_fd);
 }
 
+/* A relative name means another file, or none, in another directory: a reload finds the same one. */
+static char *
+absolute(const char *file)
+{
+	char *dir = file[0] != '/' ? getcwd(NULL, 0) : NULL, *path;
+
+	path = dir != NULL ? hb_xasprintf("%s/%s", dir, file) : hb_xstrdup(file);
+	free(dir);
+	return path;
+}
+
+/* The sockets, as root where it is; then for good as the user of the configuration. */
 static int
-serve(const struct hb_config *config, const char *file, struct hb_error *err)
+open_sockets(struct hb_master *m, struct hb_config *config, struct hb_listener *control, struct hb_error *err)
+{
+	if (hb_identity_resolve(&m->identity, config, err) == -1 ||
+	    hb_control_open(control, config, &m->identity, err) == -1)
+		return -1;
+	m->generation = hb_generation_new(config, NULL, &m->identity, err);
+	if (m->generation == NULL || hb_identity_drop(&m->identity, err) == -1)
+		return -1;
+	return hb_control_check_directory(config, &m->identity, err);
+}
+
+/* Takes config. */
+static int
+serve(struct hb_config *config, const char *file, const struct hb_options *given, struct hb_error *err)
 {
 	char *path = file != NULL && strcmp(file, _PATH_DEVNULL) != 0 ? realpath(file, NULL) : NULL;
-	struct hb_master m = {.config = config, .config_file = path, .exe_fd = -1, .null_fd = -1, .config_fd = -1,
-	    .counters_fd = -1};
+	char *named = absolute(given->file);
+	struct hb_options options = *given;
+	struct hb_master m = {.config = config, .config_file = path, .exe_fd = -1, .null_fd = -1, .counters_fd = -1};
 	struct hb_listener control = {.fd = -1};
 	int status;
 
+	options.file = named;
 	hb_info("master: hornbeamd " PACKAGE_VERSION " with Python " HB_PYTHON_VERSION " starts, configuration %s",
 	    m.config_file != NULL ? m.config_file : "from the command line and the environment");
 	m.link_path = hb_xasprintf("%s.link", config->control.socket);
 	hb_notify_init();
 	hb_limits_apply(config);
-	if (need_apps(config, file, err) == -1 || hb_identity_resolve(&m.identity, config, err) == -1 ||
-	    hb_control_open(&control, config, &m.identity, err) == -1 || open_listeners(&m, err) == -1 ||
-	    hb_identity_drop(&m.identity, err) == -1 ||
-	    hb_control_check_directory(config, &m.identity, err) == -1 || open_shared(&m, err) == -1 ||
-	    open_loop(&m, &control, err) == -1) {
+	if (hb_check_applications(config, file, err) == -1 || open_sockets(&m, config, &control, err) == -1 ||
+	    open_shared(&m, err) == -1 || open_loop(&m, &options, &control, err) == -1) {
 		hb_err("%s", err->text);
 		status = exit_status(err);
 	} else {
@@ -229,7 +180,10 @@ serve(const struct hb_config *config, const char *file, struct hb_error *err)
 		status = hb_master_run(&m);
 		(void)unlink(m.link_path); /* a companion that was killed leaves it */
 	}
+	if (m.generation == NULL)
+		hb_config_free(config);
 	close_all(&m, &control);
+	free(named);
 	free(path);
 	return status;
 }
@@ -239,10 +193,10 @@ run(const struct hb_options *options)
 {
 	struct hb_error err;
 	const char *file;
-	struct hb_config *config = load_config(options, &file, &err);
+	struct hb_config *config = hb_options_load(options, &file, &err);
 	int status;
 
-	if (config == NULL || (options->action == HB_ACTION_CHECK && check_host(config, file, &err) == -1)) {
+	if (config == NULL || (options->action == HB_ACTION_CHECK && hb_check_host(config, file, &err) == -1)) {
 		fprintf(stderr, "hornbeamd: %s\n", err.text);
 		hb_config_free(config);
 		return exit_status(&err);
@@ -253,7 +207,7 @@ run(const struct hb_options *options)
 	else if (options->action == HB_ACTION_PRINT_CONFIG)
 		status = print_config(config, options->form);
 	else
-		status = serve(config, file, &err);
+		return serve(config, file, options, &err);
 	hb_config_free(config);
 	return status;
 }
@@ -278,7 +232,7 @@ main(int argc, char **argv)
 		status = run(&options);
 		break;
 	case HB_ACTION_WORKER:
-		status = hb_worker_entry(options.worker);
+		status = hb_worker_entry(options.worker, options.slot);
 		break;
 	case HB_ACTION_VERSION:
 		puts("hornbeamd " PACKAGE_VERSION " (Python " HB_PYTHON_VERSION ")");

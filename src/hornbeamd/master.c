@@ -11,7 +11,9 @@
 #include "common/log.h"
 #include "hornbeamd/companion.h"
 #include "hornbeamd/control.h"
+#include "hornbeamd/generation.h"
 #include "hornbeamd/notify.h"
+#include "hornbeamd/reload.h"
 #include "hornbeamd/workers.h"
 
 const char *
@@ -37,8 +39,8 @@ announce_ready(const struct hb_master *m)
 	struct hb_buf text = HB_BUF_INIT;
 	char address[HB_ADDRESS_TEXT];
 
-	for (size_t i = 0; i < m->listeners_count; i++) {
-		hb_address_format(&m->listeners[i].address, address);
+	for (size_t i = 0; i < m->generation->listeners_count; i++) {
+		hb_address_format(&m->generation->listeners[i].at.address, address);
 		hb_buf_printf(&text, "%s%s", i == 0 ? "" : ", ", address);
 	}
 	if (!text.failed)
@@ -46,14 +48,6 @@ announce_ready(const struct hb_master *m)
 		    m->config->workers, m->config->workers == 1 ? "" : "s");
 	hb_buf_free(&text);
 	hb_notify("READY=1\nSTATUS=serving");
-}
-
-/* Nobody is served any more: new connections are refused instead of waiting for nobody. */
-static void
-close_listeners(struct hb_master *m)
-{
-	for (size_t i = 0; i < m->listeners_count; i++)
-		hb_listener_close(&m->listeners[i], 1);
 }
 
 static void
@@ -66,12 +60,11 @@ stop_companion(struct hb_master *m)
 static void
 drain(struct hb_master *m)
 {
-	struct timeval graceful = {m->config->timeouts.graceful / 1000, m->config->timeouts.graceful % 1000 * 1000};
-
 	set_state(m, HB_MASTER_DRAINING);
 	hb_notify("STOPPING=1\nSTATUS=draining");
-	close_listeners(m);
-	evtimer_add(m->graceful, &graceful);
+	hb_reload_stop(m->reload);
+	/* Nobody is served any more: new connections are refused instead of waiting for nobody. */
+	hb_generation_close_listeners(m->generation);
 	hb_workers_drain(m->workers);
 	hb_master_gone(m);
 }
@@ -82,7 +75,8 @@ stop_now(struct hb_master *m)
 	if (m->state != HB_MASTER_STOPPING)
 		set_state(m, HB_MASTER_DRAINING);
 	hb_notify("STOPPING=1\nSTATUS=stopping");
-	close_listeners(m);
+	hb_reload_stop(m->reload);
+	hb_generation_close_listeners(m->generation);
 	hb_workers_kill(m->workers);
 	hb_companion_kill(m->companion);
 	hb_master_gone(m);
@@ -119,15 +113,7 @@ hb_master_workers_ready(struct hb_master *m)
 		return;
 	set_state(m, HB_MASTER_READY);
 	announce_ready(m);
-}
-
-static void
-on_graceful_over(evutil_socket_t fd, short what, void *arg)
-{
-	struct hb_master *m = arg;
-
-	hb_warn("master: requests, or threads of the application, were still running after timeouts.graceful; killing their workers");
-	hb_workers_kill(m->workers);
+	hb_reload_begin(m->reload);
 }
 
 static void
@@ -161,7 +147,10 @@ on_child(evutil_socket_t sig, short what, void *arg)
 static void
 on_hangup(evutil_socket_t sig, short what, void *arg)
 {
-	hb_warn("master: SIGHUP: this version does not reload; restart hornbeamd for a changed configuration");
+	struct hb_master *m = arg;
+
+	hb_info("master: SIGHUP: reloading");
+	(void)hb_reload_ask(m->reload, HB_RELOAD_MS, NULL, NULL);
 }
 
 static void
@@ -187,8 +176,7 @@ take_signals(struct hb_master *m)
 		if (m->signals[i] == NULL || evsignal_add(m->signals[i], NULL) == -1)
 			return -1;
 	}
-	m->graceful = evtimer_new(m->base, on_graceful_over, m);
-	return m->graceful == NULL ? -1 : 0;
+	return 0;
 }
 
 int
@@ -205,8 +193,6 @@ hb_master_run(struct hb_master *m)
 		event_base_dispatch(m->base);
 	for (size_t i = 0; i < HB_MASTER_SIGNALS; i++)
 		event_free(m->signals[i]);
-	event_free(m->graceful);
-	close_listeners(m);
 	if (m->exit_status == EX_OK)
 		hb_info("master: stopped");
 	return m->exit_status;

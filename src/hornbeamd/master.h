@@ -10,13 +10,14 @@
 
 #include "config/config.h"
 #include "hornbeamd/identity.h"
-#include "net/listener.h"
 #include "worker/worker.h"
 
 struct event;
 struct event_base;
 struct hb_companion;
 struct hb_control;
+struct hb_generation;
+struct hb_reload;
 struct hb_workers;
 
 enum hb_master_state {
@@ -30,27 +31,25 @@ enum { HB_MASTER_SIGNALS = 5 };
 
 struct hb_master {
 	/* Set up by main. */
-	const struct hb_config *config;
+	const struct hb_config *config; /* that of the generation */
 	const char *config_file; /* NULL: none */
 	struct hb_identity identity;
-	struct hb_listener *listeners;
-	size_t listeners_count;
+	struct hb_generation *generation; /* of the workers that serve, owned */
 	int exe_fd;      /* our own program, as it was when we started */
 	int null_fd;     /* /dev/null */
-	int config_fd;   /* the sealed configuration */
 	int counters_fd;
-	struct hb_worker_counters *counters;
+	struct hb_worker_shared *shared;
 	char *link_path; /* the companion's socket */
 	struct event_base *base;
 	struct hb_companion *companion;
 	struct hb_workers *workers;
+	struct hb_reload *reload;
 	struct hb_control *control;
 	/* The run. */
 	enum hb_master_state state;
 	int64_t started_ms;
 	int exit_status;
 	struct event *signals[HB_MASTER_SIGNALS];
-	struct event *graceful; /* the end of the drain */
 };
 
 const char *hb_master_state_name(enum hb_master_state state);

@@ -9,17 +9,20 @@
 
 #include "common/str.h"
 #include "config/units.h"
+#include "worker/worker.h"
 
 #define DEFAULT_FILE HB_SYSCONFDIR "/hornbeam.yaml"
 
-enum { OPT_CHECK = 256, OPT_PRINT_CONFIG, OPT_SET, OPT_WORKER };
+enum { OPT_CHECK = 256, OPT_PRINT_CONFIG, OPT_SET, OPT_WATCH, OPT_WORKER, OPT_SLOT };
 
 static const struct option longs[] = {
 	{ "config", required_argument, NULL, 'c' },
 	{ "check", no_argument, NULL, OPT_CHECK },
 	{ "print-config", optional_argument, NULL, OPT_PRINT_CONFIG },
 	{ "set", required_argument, NULL, OPT_SET },
+	{ "watch", no_argument, NULL, OPT_WATCH },
 	{ "worker", required_argument, NULL, OPT_WORKER },
+	{ "slot", required_argument, NULL, OPT_SLOT },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "version", no_argument, NULL, 'V' },
 	{ "help", no_argument, NULL, 'h' },
@@ -27,7 +30,8 @@ static const struct option longs[] = {
 };
 
 static const char usage[] =
-    "usage: hornbeamd [-c FILE] [--check] [--print-config[=json]] [--set KEY=VALUE] [-v] [-V] [-h]\n"
+    "usage: hornbeamd [-c FILE] [--check] [--print-config[=json]] [--set KEY=VALUE] [--watch] [-v] [-V]\n"
+    "                 [-h]\n"
     "\n"
     "Serves Python web applications; runs in the foreground and logs to standard error.\n"
     "\n"
@@ -35,6 +39,7 @@ static const char usage[] =
     "      --check            check the configuration and exit\n"
     "      --print-config     print the whole configuration as YAML and exit; =json: as JSON\n"
     "      --set KEY=VALUE    set one key, such as workers=2 or limits.body=1G\n"
+    "      --watch            reload when a source of the application is saved\n"
     "  -v, --verbose          log more\n"
     "  -V, --version          print the version and exit\n"
     "  -h, --help             print this text and exit\n"
@@ -55,7 +60,7 @@ unknown_option(const char *arg, struct hb_error *err)
 		return hb_error_set(err, HB_ERROR_USAGE, "unknown option -%s", letter);
 	}
 	for (size_t i = 0; longs[i].name != NULL; i++) {
-		if (longs[i].val != OPT_WORKER)
+		if (longs[i].val != OPT_WORKER && longs[i].val != OPT_SLOT)
 			names[n++] = longs[i].name;
 	}
 	names[n] = NULL;
@@ -107,6 +112,17 @@ set_worker(struct hb_options *o, struct hb_error *err)
 }
 
 static int
+set_slot(struct hb_options *o, struct hb_error *err)
+{
+	uint64_t slot;
+
+	if (!hb_units_number(optarg, &slot) || slot >= HB_WORKER_SLOTS)
+		return hb_error_set(err, HB_ERROR_USAGE, "--slot needs a number below %d, not %s", HB_WORKER_SLOTS, optarg);
+	o->slot = (unsigned)slot;
+	return 0;
+}
+
+static int
 take(struct hb_options *o, int opt, size_t *sets, const char *arg, struct hb_error *err)
 {
 	switch (opt) {
@@ -126,6 +142,11 @@ take(struct hb_options *o, int opt, size_t *sets, const char *arg, struct hb_err
 		return 0;
 	case OPT_WORKER:
 		return set_worker(o, err);
+	case OPT_SLOT:
+		return set_slot(o, err);
+	case OPT_WATCH:
+		o->watch = true;
+		return 0;
 	case 'v':
 		o->verbose++;
 		return 0;
@@ -190,6 +211,20 @@ hb_options_source(const struct hb_options *options, char *const *environ, struct
 		.sets = options->sets,
 		.environ = environ,
 	};
+}
+
+struct hb_config *
+hb_options_load(const struct hb_options *options, const char **file, struct hb_error *err)
+{
+	struct hb_config_source source;
+	struct hb_config *config;
+
+	hb_options_source(options, environ, &source);
+	*file = source.file;
+	config = hb_config_load(&source, err);
+	if (config != NULL && options->verbose > 0)
+		config->log.level = HB_LOG_DEBUG;
+	return config;
 }
 
 void

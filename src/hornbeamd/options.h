@@ -26,6 +26,8 @@ struct hb_options {
 	const char **sets;     /* of --set, NULL at the end; the strings belong to argv */
 	unsigned verbose;      /* how many -v */
 	unsigned worker;       /* the index, for HB_ACTION_WORKER */
+	unsigned slot;         /* of its counters */
+	bool watch;            /* --watch */
 };
 
 /* Parses argv (which getopt may permute).  -1 with HB_ERROR_USAGE and a message in err. */
@@ -37,6 +39,10 @@ void hb_options_free(struct hb_options *options);
  * and there is no default file: only defaults, variables and --set apply.
  */
 void hb_options_source(const struct hb_options *options, char *const *environ, struct hb_config_source *source);
+
+/* Loads it, as -v changes it; *file is where it came from, or NULL.  Returns owned, or NULL with err. */
+struct hb_config *hb_options_load(const struct hb_options *options, const char **file,
+    struct hb_error *err) HB_WARN_UNUSED;
 
 /* The text of -h. */
 void hb_options_usage(struct hb_buf *out);

@@ -2,10 +2,13 @@
 #include "hornbeamd/report.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "hornbeamd/companion.h"
+#include "hornbeamd/generation.h"
 #include "hornbeamd/workers.h"
 #include "term/term.h"
 
@@ -64,12 +67,12 @@ put_listen(const struct hb_master *m, struct hb_buf *out)
 	char address[HB_ADDRESS_TEXT];
 
 	hb_term_put_str(out, "listen");
-	hb_term_put_list(out, (uint32_t)m->listeners_count);
-	for (size_t i = 0; i < m->listeners_count; i++) {
-		hb_address_format(&m->listeners[i].address, address);
+	hb_term_put_list(out, (uint32_t)m->generation->listeners_count);
+	for (size_t i = 0; i < m->generation->listeners_count; i++) {
+		hb_address_format(&m->generation->listeners[i].at.address, address);
 		hb_term_put_str(out, address);
 	}
-	if (m->listeners_count > 0)
+	if (m->generation->listeners_count > 0)
 		hb_term_put_nil(out);
 }
 
@@ -92,18 +95,30 @@ put_pool(const struct hb_master *m, struct hb_buf *out)
 {
 	hb_term_put_str(out, "workers");
 	hb_term_put_map(out, 3);
-	put_count(out, "configured", hb_workers_count(m->workers));
+	put_count(out, "configured", m->config->workers);
 	put_count(out, "ready", hb_workers_ready(m->workers));
 	put_count(out, "restarts", hb_workers_restarts(m->workers));
+}
+
+static void
+add_totals(const struct hb_master *m, uint64_t sum[COUNTERS])
+{
+	const struct hb_worker_past *past = hb_workers_past(m->workers);
+	const uint64_t gone[COUNTERS] = {
+	    past->requests, past->errors, past->bad_requests, past->bytes_in, past->bytes_out};
+	uint32_t used = atomic_load_explicit(&m->shared->used, memory_order_relaxed);
+
+	memcpy(sum, gone, sizeof gone);
+	for (uint32_t i = 0; i < used; i++)
+		add_counters(sum, &m->shared->slots[i]);
 }
 
 void
 hb_report_status(const struct hb_master *m, struct hb_buf *out)
 {
-	uint64_t sum[COUNTERS] = {0};
+	uint64_t sum[COUNTERS];
 
-	for (size_t i = 0; i < hb_workers_count(m->workers); i++)
-		add_counters(sum, &m->counters[i]);
+	add_totals(m, sum);
 	hb_term_put_map(out, 10);
 	put_text(out, "version", PACKAGE_VERSION);
 	put_pid(out, getpid());
@@ -142,31 +157,31 @@ resident_bytes(pid_t pid)
 }
 
 static void
-put_worker(const struct hb_master *m, size_t index, struct hb_buf *out)
+put_worker(const struct hb_master *m, const struct hb_worker_info *info, struct hb_buf *out)
 {
-	struct hb_worker_info info;
 	uint64_t own[COUNTERS] = {0};
 
-	hb_workers_info(m->workers, index, &info);
-	add_counters(own, &m->counters[index]);
+	add_counters(own, &m->shared->slots[info->slot]);
 	hb_term_put_map(out, 6 + COUNTERS);
-	put_count(out, "index", info.index);
-	put_pid(out, info.pid);
-	put_text(out, "state", hb_worker_state_name(info.state));
-	put_count(out, "uptime_ms", (uint64_t)info.uptime_ms);
-	put_count(out, "restarts", info.restarts);
-	put_count(out, "rss_bytes", resident_bytes(info.pid));
+	put_count(out, "index", info->index);
+	put_pid(out, info->pid);
+	put_text(out, "state", hb_worker_state_name(info->state));
+	put_count(out, "uptime_ms", (uint64_t)info->uptime_ms);
+	put_count(out, "restarts", info->restarts);
+	put_count(out, "rss_bytes", resident_bytes(info->pid));
 	put_counters(out, own);
 }
 
 void
 hb_report_workers(const struct hb_master *m, struct hb_buf *out)
 {
-	size_t count = hb_workers_count(m->workers);
+	size_t count;
+	struct hb_worker_info *infos = hb_workers_list(m->workers, &count);
 
 	hb_term_put_list(out, (uint32_t)count);
 	for (size_t i = 0; i < count; i++)
-		put_worker(m, i, out);
+		put_worker(m, &infos[i], out);
 	if (count > 0)
 		hb_term_put_nil(out);
+	free(infos);
 }

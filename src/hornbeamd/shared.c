@@ -58,30 +58,28 @@ hb_shared_config_read(int fd, struct hb_error *err)
 }
 
 int
-hb_shared_counters(size_t count, struct hb_error *err)
+hb_shared_counters(struct hb_error *err)
 {
 	int fd = memfd_create("hornbeam-counters", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	/* Sealed in size only: a worker that cut it short would kill the others. */
-	if (fd == -1 || ftruncate(fd, (off_t)(count * sizeof(struct hb_worker_counters))) == -1 ||
-	    fcntl(fd, F_ADD_SEALS, SEALS) == -1) {
+	if (fd == -1 || ftruncate(fd, sizeof(struct hb_worker_shared)) == -1 || fcntl(fd, F_ADD_SEALS, SEALS) == -1) {
 		hb_error_errno(err, HB_ERROR_SYSTEM, "memfd for the counters");
 		hb_fd_close(&fd);
 	}
 	return fd;
 }
 
-struct hb_worker_counters *
-hb_shared_counters_map(int fd, size_t *count, struct hb_error *err)
+struct hb_worker_shared *
+hb_shared_counters_map(int fd, struct hb_error *err)
 {
 	struct stat st;
 	void *p;
 
-	if (fstat(fd, &st) == -1 ||
-	    (p = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED) {
+	if (fstat(fd, &st) == -1 || (size_t)st.st_size != sizeof(struct hb_worker_shared) ||
+	    (p = mmap(NULL, sizeof(struct hb_worker_shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)) == MAP_FAILED) {
 		hb_error_errno(err, HB_ERROR_SYSTEM, "descriptor %d, the counters", fd);
 		return NULL;
 	}
-	*count = (size_t)st.st_size / sizeof(struct hb_worker_counters);
 	return p;
 }

@@ -2,8 +2,6 @@
 #ifndef HB_HORNBEAMD_SHARED_H
 #define HB_HORNBEAMD_SHARED_H
 
-#include <stddef.h>
-
 #include "common/error.h"
 #include "config/config.h"
 #include "worker/worker.h"
@@ -13,9 +11,9 @@ int hb_shared_config(const struct hb_config *config, struct hb_error *err) HB_WA
 /* What is in one, parsed.  Returns owned, or NULL with err. */
 struct hb_config *hb_shared_config_read(int fd, struct hb_error *err) HB_WARN_UNUSED;
 
-/* A memfd of zeros for the counters of count workers; -1 with err. */
-int hb_shared_counters(size_t count, struct hb_error *err) HB_WARN_UNUSED;
-/* Maps it, never to be unmapped; the number that it holds goes to *count.  NULL with err. */
-struct hb_worker_counters *hb_shared_counters_map(int fd, size_t *count, struct hb_error *err) HB_WARN_UNUSED;
+/* A memfd of zeros for the counters of all workers; -1 with err. */
+int hb_shared_counters(struct hb_error *err) HB_WARN_UNUSED;
+/* Maps it, never to be unmapped.  NULL with err. */
+struct hb_worker_shared *hb_shared_counters_map(int fd, struct hb_error *err) HB_WARN_UNUSED;
 
 #endif

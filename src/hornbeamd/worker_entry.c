@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 
 #include "common/fd.h"
@@ -23,11 +24,22 @@ keep_descriptors(int last)
 	return 0;
 }
 
+/* Why it cannot start, for whoever asked the master for the start. */
+static void
+last_words(void)
+{
+	char line[HB_LOG_LAST + 2] = "E";
+	size_t n = 1 + hb_log_last_error(line + 1);
+
+	line[n++] = '\n';
+	(void)send(HB_WORKER_FD_CHANNEL, line, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 int
-hb_worker_entry(unsigned index)
+hb_worker_entry(unsigned index, unsigned slot)
 {
 	static char name[32];
-	struct hb_worker_start start = {.index = index, .channel = HB_WORKER_FD_CHANNEL};
+	struct hb_worker_start start = {.index = index, .slot = slot, .channel = HB_WORKER_FD_CHANNEL};
 	struct hb_config *config;
 	struct hb_error err;
 	int status;
@@ -43,13 +55,9 @@ hb_worker_entry(unsigned index)
 		goto fail;
 	hb_log_open(name, config->log.level);
 	start.config = config;
-	start.counters = hb_shared_counters_map(HB_WORKER_FD_COUNTERS, &start.counters_count, &err);
-	if (start.counters == NULL)
+	start.shared = hb_shared_counters_map(HB_WORKER_FD_COUNTERS, &err);
+	if (start.shared == NULL)
 		goto fail;
-	if (index >= start.counters_count) {
-		hb_error_set(&err, HB_ERROR_SYSTEM, "there is no worker %u", index);
-		goto fail;
-	}
 	start.listeners_count = config->listen_count;
 	start.listeners = hb_xcalloc(start.listeners_count, sizeof *start.listeners);
 	for (size_t i = 0; i < start.listeners_count; i++)
@@ -59,11 +67,14 @@ hb_worker_entry(unsigned index)
 		goto fail;
 	}
 	status = hb_worker_main(&start);
+	if (status != EX_OK)
+		last_words();
 	free(start.listeners);
 	hb_config_free(config);
 	return status;
 fail:
 	hb_log_open(name, HB_LOG_INFO);
 	hb_err("%s", err.text);
+	last_words();
 	return EX_OSERR;
 }

@@ -57,23 +57,36 @@ hb_frame_deadline(int64_t clock_ms)
 	return clock_ms != 0 && low == 0 ? 1 : low;
 }
 
+static const struct {
+	const char *name;
+	enum hb_error_kind kind;
+} classes[] = {
+    {"type", HB_ERROR_TYPE},
+    {"value", HB_ERROR_VALUE},
+    {"limit", HB_ERROR_LIMIT},
+    {"version", HB_ERROR_VERSION},
+    {"denied", HB_ERROR_PERMISSION},
+    {"protocol", HB_ERROR_PROTOCOL},
+    {"system", HB_ERROR_SYSTEM},
+    {"timeout", HB_ERROR_TIMEOUT},
+    {"down", HB_ERROR_DOWN},
+    {"config", HB_ERROR_CONFIG},
+    {"config", HB_ERROR_BIND}, /* the reader finds the first */
+    {"application", HB_ERROR_APPLICATION},
+};
+
+const char *
+hb_frame_error_class(enum hb_error_kind kind)
+{
+	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+		if (classes[i].kind == kind)
+			return classes[i].name;
+	return "system";
+}
+
 void
 hb_frame_error(const void *payload, size_t len, struct hb_error *err)
 {
-	static const struct {
-		const char *name;
-		enum hb_error_kind kind;
-	} classes[] = {
-	    {"type", HB_ERROR_TYPE},
-	    {"value", HB_ERROR_VALUE},
-	    {"limit", HB_ERROR_LIMIT},
-	    {"version", HB_ERROR_VERSION},
-	    {"denied", HB_ERROR_PERMISSION},
-	    {"protocol", HB_ERROR_PROTOCOL},
-	    {"system", HB_ERROR_SYSTEM},
-	    {"timeout", HB_ERROR_TIMEOUT},
-	    {"down", HB_ERROR_DOWN},
-	};
 	struct hb_term_reader reader;
 	const unsigned char *text;
 	char name[32];

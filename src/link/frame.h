@@ -35,5 +35,7 @@ int64_t hb_frame_parse(const unsigned char *p, size_t len, struct hb_frame *fram
 uint32_t hb_frame_deadline(int64_t clock_ms);
 /* Reads an error reply's payload {Class, Text} into err: its kind and text. */
 void hb_frame_error(const void *payload, size_t len, struct hb_error *err);
+/* The class that tells this kind. */
+const char *hb_frame_error_class(enum hb_error_kind kind);
 
 #endif

@@ -54,7 +54,8 @@ enum hb_link_op {
 	HB_OP_LINK = 128,
 	HB_OP_MASTER_STATUS = 129,
 	HB_OP_WORKERS = 130,
-	HB_OP_MASTER_PING = 131
+	HB_OP_MASTER_PING = 131,
+	HB_OP_RELOAD = 132
 };
 
 #endif

@@ -85,6 +85,21 @@ out:
 	return found;
 }
 
+/* The traceback goes to the log, its last line to err. */
+static void
+report_load(struct hb_py *py, const char *spec, struct hb_error *err)
+{
+	char *what = hb_xasprintf("worker: the application %s cannot be loaded", spec);
+	PyObject *type, *value, *tb;
+
+	PyErr_Fetch(&type, &value, &tb);
+	PyErr_Restore(Py_XNewRef(type), Py_XNewRef(value), Py_XNewRef(tb));
+	hb_py_take_exception(err, HB_ERROR_APPLICATION, what);
+	PyErr_Restore(type, value, tb);
+	hb_py_log_exception(py, what + sizeof "worker: the application " - 1);
+	free(what);
+}
+
 struct hb_py_app *
 hb_py_app_load(struct hb_py *py, const char *spec, enum hb_py_interface interface, struct hb_error *err)
 {
@@ -93,11 +108,7 @@ hb_py_app_load(struct hb_py *py, const char *spec, enum hb_py_interface interfac
 	struct hb_py_app *app;
 
 	if (callable == NULL) {
-		char *what = hb_xasprintf("%s cannot be loaded", spec);
-
-		hb_py_log_exception(py, what);
-		free(what);
-		hb_error_set(err, HB_ERROR_APPLICATION, "worker: the application %s cannot be loaded", spec);
+		report_load(py, spec, err);
 		return NULL;
 	}
 	app = hb_xcalloc(1, sizeof *app);

@@ -93,8 +93,11 @@ hb_drain_begin(struct hb_worker *w, bool gently)
 {
 	struct timeval tv = milliseconds(w->config->timeouts.graceful), grace = milliseconds(IDLE_GRACE_MS);
 
-	if (w->draining)
+	if (w->draining) {
+		if (w->gently && !gently)
+			on_idle_grace(-1, 0, w);
 		return;
+	}
 	hb_info("worker: draining: %zu connections are open", w->conns_count);
 	w->draining = true;
 	w->gently = gently;

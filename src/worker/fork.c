@@ -54,9 +54,9 @@ close_descriptors(struct hb_worker *w)
 static void
 part_counters(const struct hb_worker *w)
 {
-	size_t size = w->start->counters_count * sizeof *w->start->counters;
+	struct hb_worker_shared *shared = w->start->shared;
 
-	(void)mmap(w->start->counters, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
+	(void)mmap(shared, sizeof *shared, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
 }
 
 void

@@ -12,6 +12,7 @@
 #include "http/parser.h"
 #include "http/response.h"
 #include "py/py.h"
+#include "worker/accept.h"
 #include "worker/access.h"
 #include "worker/conn.h"
 #include "worker/rate.h"
@@ -49,10 +50,7 @@ struct hb_worker {
 	struct hb_worker_app *apps;
 	struct hb_worker_listener *listeners;
 	size_t listeners_count;
-	unsigned accept_at_once;
-	bool accepting;
-	struct event accept_again; /* after a pause in accepting */
-	int64_t alone_until;       /* the others do not accept: no share is kept */
+	struct hb_accept accept;
 
 	struct event channel;
 	struct event terminate;

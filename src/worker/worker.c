@@ -292,6 +292,7 @@ wait_for_events(struct hb_worker *w, bool block)
 static void
 clean_up(struct hb_worker *w)
 {
+	hb_accept_due(w);
 	if (!TAILQ_EMPTY(&w->dead)) {
 		enter(w);
 		bury(w);
@@ -451,7 +452,7 @@ hb_worker_main(const struct hb_worker_start *start)
 	struct hb_worker w = {
 		.config = start->config,
 		.start = start,
-		.counters = &start->counters[start->index],
+		.counters = &start->shared->slots[start->slot],
 		.access = {.fd = -1},
 	};
 	int status = set_up(&w);

@@ -21,6 +21,8 @@ TESTS += \
 	%D%/test_master_faults.py \
 	%D%/test_master_start.py \
 	%D%/test_python_module.py \
+	%D%/test_reload.py \
+	%D%/test_reload_faults.py \
 	%D%/test_spec_state.py \
 	%D%/test_worker.py \
 	%D%/test_worker_faults.py \

@@ -189,15 +189,6 @@ def test_sigterm_while_starting_ends_everything():
     d.stop()
 
 
-def test_sighup_is_answered_in_the_log_only():
-    with Daemon() as d:
-        before = d.worker_pids()
-        d.proc.send_signal(signal.SIGHUP)
-        eventually(lambda: "does not reload" in d.log())
-        assert d.get("/").status == 200
-        assert d.worker_pids() == before
-
-
 def test_sigusr1_opens_the_access_log_again():
     d = Daemon()
     log, moved = d.dir / "access.log", d.dir / "access.log.1"

@@ -1,0 +1,42 @@
+/* Checks: see checks.h. */
+#include "hornbeamd/checks.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "hornbeamd/identity.h"
+#include "py/venv.h"
+
+int
+hb_check_applications(const struct hb_config *config, const char *file, struct hb_error *err)
+{
+	char *program;
+
+	if (config->apps_count == 0)
+		return hb_error_set(err, HB_ERROR_CONFIG,
+		    "%s: apps: there is none; add `apps: [{mount: /, app: \"module:callable\"}]`",
+		    file != NULL ? file : HB_SYSCONFDIR "/hornbeam.yaml");
+	if (config->python.venv == NULL)
+		return 0;
+	program = hb_py_venv_program(config->python.venv, HB_PYTHON_VERSION, err);
+	free(program);
+	return program != NULL ? 0 : -1;
+}
+
+int
+hb_check_host(const struct hb_config *config, const char *file, struct hb_error *err)
+{
+	struct hb_identity identity;
+	gid_t group;
+
+	if (hb_check_applications(config, file, err) == -1)
+		return -1;
+	if (config->control.group != NULL && hb_identity_group(config->control.group, "control.group", &group, err) == -1)
+		return -1;
+	if (geteuid() != 0)
+		return 0; /* who the daemon will run as is root's to say */
+	if (hb_identity_resolve(&identity, config, err) == -1)
+		return -1;
+	hb_identity_free(&identity);
+	return 0;
+}
