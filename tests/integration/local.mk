@@ -7,6 +7,7 @@ TESTS += \
 	%D%/test_cli_help.py \
 	%D%/test_cli_run.py \
 	%D%/test_config.py \
+	%D%/test_django.py \
 	%D%/test_example.py \
 	%D%/test_faults_clients.py \
 	%D%/test_faults_companion.py \
@@ -14,6 +15,7 @@ TESTS += \
 	%D%/test_faults_logs.py \
 	%D%/test_faults_values.py \
 	%D%/test_faults_workers.py \
+	%D%/test_flask.py \
 	%D%/test_http_conformance.py \
 	%D%/test_http_connections.py \
 	%D%/test_http_forwarded.py \
@@ -27,4 +29,20 @@ TESTS += \
 	%D%/test_worker.py \
 	%D%/test_worker_faults.py \
 	%D%/test_wsgi.py
-EXTRA_DIST += %D%/README %D%/conftest.py %D%/evaluator.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py
+EXTRA_DIST += %D%/README %D%/conftest.py %D%/evaluator.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
+	%D%/nginx.py %D%/sites.py
+# The applications of the frameworks' tests.
+EXTRA_DIST += \
+	%D%/webapps/flask_app.py \
+	%D%/webapps/shop/__init__.py \
+	%D%/webapps/shop/admin.py \
+	%D%/webapps/shop/asgi.py \
+	%D%/webapps/shop/migrations/0001_initial.py \
+	%D%/webapps/shop/migrations/__init__.py \
+	%D%/webapps/shop/models.py \
+	%D%/webapps/shop/settings.py \
+	%D%/webapps/shop/static/shop/style.css \
+	%D%/webapps/shop/templates/form.html \
+	%D%/webapps/shop/urls.py \
+	%D%/webapps/shop/views.py \
+	%D%/webapps/shop/wsgi.py
