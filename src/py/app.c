@@ -4,8 +4,9 @@
 #include <string.h>
 
 #include "common/str.h"
-#include "py/asgi.h"
+#include "py/detect.h"
 #include "py/errors.h"
+#include "py/lifespan.h"
 #include "py/state.h"
 
 /* module's attribute by a dotted name. */
@@ -24,21 +25,7 @@ get_attribute(PyObject *module, const char *name)
 	return object;
 }
 
-/* Whether an attribute, if there, is a function made by `async def`. */
-static bool
-is_async(PyObject *object, const char *attribute)
-{
-	PyObject *function = attribute != NULL ? PyObject_GetAttrString(object, attribute) : Py_NewRef(object);
-	PyObject *code = function != NULL ? PyObject_GetAttrString(function, "__code__") : NULL;
-	bool yes = code != NULL && PyCode_Check(code) && (((PyCodeObject *)code)->co_flags & CO_COROUTINE) != 0;
-
-	PyErr_Clear();
-	Py_XDECREF(function);
-	Py_XDECREF(code);
-	return yes;
-}
-
-/* Each request to what is not callable would fail; and what only looks like the other interface would too. */
+/* Each request to what cannot be called would fail. */
 static int
 check_callable(const char *spec, PyObject *found, enum hb_py_interface interface, bool *async)
 {
@@ -46,9 +33,7 @@ check_callable(const char *spec, PyObject *found, enum hb_py_interface interface
 		PyErr_Format(PyExc_TypeError, "%s is not callable: %R", spec, found);
 		return -1;
 	}
-	*async = interface == HB_PY_ASGI ||
-	    (interface == HB_PY_AUTO && (is_async(found, NULL) || is_async((PyObject *)Py_TYPE(found), "__call__")));
-	return 0;
+	return hb_py_detect(found, interface, async);
 }
 
 static PyObject *
@@ -115,11 +100,14 @@ hb_py_app_load(struct hb_py *py, const char *spec, enum hb_py_interface interfac
 	app->callable = callable;
 	app->spec = hb_xstrdup(spec);
 	app->async = async;
+	app->mount_apart = async && hb_py_detect_mount_apart(callable);
 	if (async && hb_py_asgi_init(py) == -1) {
 		hb_py_take_exception(err, HB_ERROR_SYSTEM, "worker: asyncio does not start");
 		hb_py_app_free(py, app);
 		return NULL;
 	}
+	if (async)
+		hb_py_lifespan_add(py, app);
 	return app;
 }
 

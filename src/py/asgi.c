@@ -11,6 +11,7 @@
 #include "common/str.h"
 #include "py/asgi_scope.h"
 #include "py/errors.h"
+#include "py/lifespan.h"
 #include "py/loop.h"
 
 /* The functions that the application gets. */
@@ -589,8 +590,9 @@ hb_py_asgi_init(struct hb_py *py)
 	asgi->disconnected = PyErr_NewExceptionWithDoc("hornbeam.ClientDisconnected",
 	    "Raised by send() once the client has gone.", PyExc_OSError, NULL);
 	asgi->cancelled = get_member("asyncio", "CancelledError");
-	asgi->future = get_member("asyncio", "Future");
-	if (asgi->call_type == NULL || asgi->disconnected == NULL || asgi->cancelled == NULL || asgi->future == NULL)
+	asgi->not_started = PyErr_NewException("hornbeam.NotStarted", NULL, NULL);
+	if (asgi->call_type == NULL || asgi->disconnected == NULL || asgi->cancelled == NULL ||
+	    asgi->not_started == NULL)
 		return -1;
 	return 0;
 }
@@ -617,12 +619,13 @@ hb_py_asgi_clear(struct hb_py *py)
 		Py_CLEAR(c->send);
 		Py_DECREF(c);
 	}
+	hb_py_lifespan_clear(asgi);
 	hb_py_await_clear(asgi);
 	hb_py_asgi_scope_clear(asgi);
 	hb_py_asgi_names_clear(&asgi->names);
 	Py_CLEAR(asgi->call_type);
 	Py_CLEAR(asgi->disconnected);
 	Py_CLEAR(asgi->cancelled);
-	Py_CLEAR(asgi->future);
+	Py_CLEAR(asgi->not_started);
 	free(asgi);
 }

@@ -13,6 +13,7 @@
 
 struct hb_py_asgi_call;
 struct hb_py_await;
+struct hb_py_lifetime;
 TAILQ_HEAD(hb_py_awaits, hb_py_await);
 
 enum hb_py_response {
@@ -77,11 +78,11 @@ struct hb_py_asgi {
 	PyTypeObject *await_type;
 	PyObject *disconnected; /* the exception of a send() after the client has gone */
 	PyObject *cancelled;    /* asyncio.CancelledError */
-	PyObject *future;       /* asyncio.Future */
-	PyObject *no_args;
+	PyObject *not_started;  /* the exception of a start that failed */
 	PyObject *version[3];       /* scope["asgi"], for each enum hb_py_scope */
 	PyObject *request_event;    /* templates of what receive gives most */
 	PyObject *disconnect_event;
+	struct hb_py_lifetime *lifespans;
 	TAILQ_HEAD(, hb_py_asgi_call) calls;
 	struct hb_py_asgi_call *spare_calls[32];
 	struct hb_py_await *spare_awaits[32];

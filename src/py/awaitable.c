@@ -5,6 +5,7 @@
  * Future, which hb_py_await_wake ends, and tries again.
  */
 #include "py/asgi.h"
+#include "py/loop.h"
 
 struct hb_py_await {
 	PyObject_HEAD
@@ -65,7 +66,7 @@ begin_wait(struct hb_py_await *a)
 	struct hb_py_asgi_call *c = a->call;
 	PyAsyncMethods *methods;
 
-	a->future = PyObject_CallNoArgs(c->py->asgi->future);
+	a->future = hb_py_loop_future(c->py);
 	if (a->future == NULL)
 		return -1;
 	methods = Py_TYPE(a->future)->tp_as_async;

@@ -181,6 +181,8 @@ hb_py_start(const struct hb_py_options *o, struct hb_error *err)
 	py->server = o->server;
 	py->multiprocess = o->multiprocess;
 	py->multithread = o->multithread;
+	py->lifespan = o->lifespan;
+	py->lifespan_timeout = o->lifespan_timeout;
 	if (hb_py_names_init(&py->names) == -1 || hb_py_input_init(py) == -1 || hb_py_errors_init(py) == -1 ||
 	    hb_py_wrapper_init(py) == -1 || hb_py_call_init(py) == -1 || set_path(o) == -1 ||
 	    set_link(o->link_path) == -1 || watch_forks(o->server) == -1) {

@@ -12,13 +12,14 @@ noinst_LTLIBRARIES += %D%/libpy.la
 	%D%/asgi_ws.c \
 	%D%/awaitable.c \
 	%D%/call.c %D%/call.h \
+	%D%/detect.c %D%/detect.h \
 	%D%/environ.c %D%/environ.h \
 	%D%/errors.c %D%/errors.h \
 	%D%/input.c %D%/input.h \
 	%D%/interpreter.c \
+	%D%/lifespan.c %D%/lifespan.h \
 	%D%/loop.c %D%/loop.h \
 	%D%/names.c %D%/names.h \
-	%D%/pending.c \
 	%D%/py.h %D%/server.h %D%/state.h \
 	%D%/venv.c %D%/venv.h \
 	%D%/wrapper.c %D%/wrapper.h \

@@ -13,6 +13,8 @@ struct hb_py {
 	PyThreadState *left; /* while the GIL is given up */
 	bool multiprocess;
 	bool multithread;
+	enum hb_py_lifespan lifespan;
+	int64_t lifespan_timeout; /* milliseconds */
 
 	PyTypeObject *input_type;
 	PyTypeObject *errors_type;
