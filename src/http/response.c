@@ -94,7 +94,7 @@ hb_http_reason(unsigned status)
 bool
 hb_http_bodyless(unsigned status, bool head_method)
 {
-	return head_method || status < 200 || status == 204 || status == 304;
+	return head_method || status < 200 || status == 204 || status == 205 || status == 304;
 }
 
 /* Two digits of n at out. */

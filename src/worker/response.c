@@ -198,6 +198,8 @@ hb_response_commit(struct hb_response *r, const struct hb_response_context *c, s
 		r->declared = c->length;
 	if (r->status == 204)
 		r->declared = -1;
+	if (r->status == 205) /* unlike 204 and 304 it is not empty by itself (RFC 9110 15.3.6) */
+		r->declared = 0;
 	if (r->declared == -1 && !r->bodyless) {
 		r->chunked = c->minor > 0;
 		keep = keep && r->chunked;

@@ -19,6 +19,7 @@ TESTS += \
 	%D%/test_http_conformance.py \
 	%D%/test_http_connections.py \
 	%D%/test_http_forwarded.py \
+	%D%/test_http_responses.py \
 	%D%/test_master_control.py \
 	%D%/test_master_faults.py \
 	%D%/test_master_start.py \

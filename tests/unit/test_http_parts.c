@@ -127,7 +127,7 @@ START_TEST(responses_without_a_body_are_known)
 	ck_assert(hb_http_bodyless(204, false));
 	ck_assert(hb_http_bodyless(304, false));
 	ck_assert(!hb_http_bodyless(200, false));
-	ck_assert(!hb_http_bodyless(205, false));
+	ck_assert(hb_http_bodyless(205, false));
 }
 END_TEST
 

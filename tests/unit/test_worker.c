@@ -155,6 +155,10 @@ START_TEST(a_response_says_how_its_body_ends)
 	ck_assert_ptr_null(strstr(head_of(204, mine, 2, known, &keep), "Content-Length"));
 	ck_assert(keep);
 	ck_assert_ptr_null(strstr(head_of(304, NULL, 0, known, &keep), "Content-Length"));
+	ck_assert_ptr_nonnull(strstr(head_of(304, mine, 2, known, &keep), "Content-Length: 5\r\n"));
+	ck_assert_ptr_nonnull(strstr(head_of(205, NULL, 0, unknown, &keep), "Content-Length: 0\r\n\r\n"));
+	ck_assert_ptr_nonnull(strstr(head_of(205, mine, 2, known, &keep), "Content-Length: 0\r\n\r\n"));
+	ck_assert(keep);
 	known.head_method = unknown.head_method = true;
 	ck_assert_ptr_nonnull(strstr(head_of(200, NULL, 0, known, &keep), "Content-Length: 3\r\n"));
 	ck_assert_ptr_null(strstr(head_of(200, NULL, 0, unknown, &keep), "chunked"));
