@@ -65,6 +65,15 @@ int hb_py_loop_run(struct hb_py *py, struct event_base *base, const struct hb_py
 /* From inside work. */
 void hb_py_loop_stop(struct hb_py *py);
 
+/*
+ * A thread that Python knows by its name: calls run(arg) there, without the
+ * GIL, which the other two take and give up on such a thread.
+ */
+int hb_py_thread_start(struct hb_py *py, const char *name, void (*run)(void *arg), void *arg, struct hb_error *err)
+    HB_WARN_UNUSED;
+void hb_py_thread_enter(void);
+void hb_py_thread_leave(void);
+
 /* Gives back what py keeps of a connection. */
 void hb_py_peer_free(struct hb_py *py, struct hb_py_peer *peer);
 

@@ -37,6 +37,7 @@ set_python(struct hb_worker *w)
 		.module_dir = dir,
 		.link_path = link,
 		.multiprocess = c->workers > 1,
+		.multithread = c->threads > 1,
 		.lifespan = (enum hb_py_lifespan)c->lifespan,
 		.lifespan_timeout = c->timeouts.lifespan,
 		.server = &w->server,

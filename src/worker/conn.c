@@ -3,11 +3,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/str.h"
+#include "worker/pool.h"
 #include "worker/state.h"
 #include "worker/websocket.h"
 
@@ -35,6 +37,9 @@ hb_conn_enqueue(struct hb_conn *c, struct hb_conn_queue *queue)
 static unsigned
 timer_of_running(const struct hb_conn *c)
 {
+	/* Until a thread takes it; from then on the watchdog looks at the thread. */
+	if (c->pooled && c->request.call == NULL)
+		return HB_TIMER_REQUEST + (unsigned)c->app;
 	if (!c->async || c->gone || c->verdict != 0)
 		return HB_TIMER_NONE;
 	if (hb_conn_pending(c) > 0)
@@ -88,6 +93,29 @@ hb_conn_set_state(struct hb_conn *c, enum hb_conn_state state)
 }
 
 void
+hb_conn_ready(struct hb_conn *c)
+{
+	struct hb_worker *w = c->worker;
+
+	if (w->pool != NULL && !c->async) {
+		hb_pool_add(c);
+		return;
+	}
+	hb_conn_set_state(c, HB_CONN_READY);
+	hb_conn_enqueue(c, &w->ready);
+}
+
+void
+hb_conn_request_text(const struct hb_conn *c, char out[HB_CONN_REQUEST_TEXT])
+{
+	const struct hb_http_request *head = &c->parser.request;
+	const char *data = (const char *)c->in + c->start;
+
+	snprintf(out, HB_CONN_REQUEST_TEXT, "%.*s %.*s", (int)head->method.len, data + head->method.off,
+	    (int)(head->target.len < 300 ? head->target.len : 300), data + head->target.off);
+}
+
+void
 hb_conn_note(struct hb_conn *c, unsigned events)
 {
 	if (c->events == 0)
@@ -121,7 +149,9 @@ hb_conn_new(struct hb_worker_listener *listener, int fd, const struct hb_address
 	hb_response_reset(&c->response);
 	event_assign(&c->readable, w->base, fd, EV_READ | EV_PERSIST, hb_conn_readable, c);
 	event_assign(&c->writable, w->base, fd, EV_WRITE | EV_PERSIST, hb_conn_writable, c);
+	pthread_mutex_lock(&w->shared);
 	TAILQ_INSERT_TAIL(&w->conns, c, all);
+	pthread_mutex_unlock(&w->shared);
 	w->conns_count++;
 	atomic_store_explicit(&w->counters->connections, (uint32_t)w->conns_count, memory_order_relaxed);
 	hb_conn_set_state(c, HB_CONN_IDLE);
@@ -149,6 +179,15 @@ hb_conn_overrule(struct hb_conn *c, unsigned status, const char *text)
 	hb_conn_touch(c);
 }
 
+/* A thread may be writing to it. */
+static void
+doom(struct hb_conn *c)
+{
+	c->doomed = true;
+	hb_conn_ignore_input(c);
+	(void)shutdown(c->fd, SHUT_RDWR);
+}
+
 void
 hb_conn_kill(struct hb_conn *c)
 {
@@ -156,15 +195,22 @@ hb_conn_kill(struct hb_conn *c)
 
 	if (c->state == HB_CONN_DEAD)
 		return;
+	if (c->pooled) {
+		doom(c);
+		return;
+	}
 	hb_conn_ignore_input(c);
 	hb_conn_ignore_output(c);
 	hb_conn_set_state(c, HB_CONN_DEAD);
+	pthread_mutex_lock(&w->shared);
+	TAILQ_REMOVE(&w->conns, c, all);
 	hb_fd_close(&c->fd);
+	pthread_mutex_unlock(&w->shared);
 	if (c->events != 0)
 		TAILQ_REMOVE(&w->noted, c, noted);
 	c->events = 0;
 	hb_conn_enqueue(c, &w->dead);
-	TAILQ_REMOVE(&w->conns, c, all);
+	w->dead_count++;
 	w->conns_count--;
 	atomic_store_explicit(&w->counters->connections, (uint32_t)w->conns_count, memory_order_relaxed);
 }
@@ -172,6 +218,7 @@ hb_conn_kill(struct hb_conn *c)
 void
 hb_conn_free(struct hb_conn *c)
 {
+	c->worker->dead_count--;
 	hb_conn_dequeue(c);
 	hb_py_peer_free(c->worker->py, c->peer);
 	c->len = c->pos = c->start = 0;
@@ -197,14 +244,10 @@ log_slow_reader(struct hb_conn *c)
 static void
 time_out_application(struct hb_conn *c)
 {
-	const struct hb_http_request *head = &c->parser.request;
-	const char *data = (const char *)c->in + c->start;
-	char what[400];
+	char what[HB_CONN_REQUEST_TEXT];
 
-	snprintf(what, sizeof what, "%.*s %.*s: no %s in time", (int)head->method.len, data + head->method.off,
-	    (int)(head->target.len < 300 ? head->target.len : 300), data + head->target.off,
-	    c->response.committed ? "further part of the response" : "response");
-	hb_err("app: %s", what);
+	hb_conn_request_text(c, what);
+	hb_err("app: %s: no %s in time", what, c->response.committed ? "further part of the response" : "response");
 	hb_conn_overrule(c, 504, "the application did not answer in time");
 	hb_conn_note(c, HB_PY_TIMEOUT);
 }
@@ -239,14 +282,16 @@ hb_conn_timeout(struct hb_conn *c, unsigned kind)
 		hb_conn_answer(c, 408, "the request did not come in time", true);
 		break;
 	case HB_CONN_RUNNING:
-		time_out_running(c, kind);
+		if (c->pooled)
+			hb_pool_time_out(c);
+		else
+			time_out_running(c, kind);
 		break;
 	case HB_CONN_PAUSED:
 		c->gone = true;
 		log_slow_reader(c);
 		hb_conn_ignore_output(c);
-		hb_conn_set_state(c, HB_CONN_READY); /* the application has to close() */
-		hb_conn_enqueue(c, &c->worker->ready);
+		hb_conn_ready(c); /* the application has to close() */
 		break;
 	case HB_CONN_SENDING:
 		log_slow_reader(c);

@@ -15,10 +15,12 @@
 #include "net/address.h"
 #include "py/server.h"
 #include "worker/body.h"
+#include "worker/jobs.h"
 #include "worker/response.h"
 #include "worker/timers.h"
 
 struct hb_worker;
+struct hb_pool_thread;
 struct hb_worker_listener;
 struct hb_websocket;
 
@@ -39,6 +41,9 @@ enum hb_conn_state {
 	HB_CONN_LINGER,  /* all is sent; what still comes is thrown away until the peer closes */
 	HB_CONN_DEAD
 };
+
+/* What the application said to a thread, for the loop to act upon. */
+enum hb_conn_end { HB_CONN_OPEN, HB_CONN_FINISHED, HB_CONN_FAILED };
 
 struct hb_conn {
 	struct hb_worker *worker;
@@ -91,6 +96,16 @@ struct hb_conn {
 	int64_t began; /* when the request's head was whole, microseconds; 0: it is not */
 
 	struct hb_websocket *websocket; /* of a handshake and what follows, or NULL */
+	/* In the pool: see pool.h.  Written by the loop. */
+	bool pooled;   /* a thread has the request, or it waits for one */
+	bool doomed;   /* to be killed when it comes back */
+	struct hb_job job;
+	/* Written by the thread, read by the loop when the request is back. */
+	struct hb_pool_thread *thread;
+	enum hb_conn_end ended;
+	bool paused;        /* it waits for the peer, else it is over */
+	uint64_t uncounted; /* bytes sent */
+
 	struct hb_py_peer *peer;
 	char remote_addr[HB_ADDRESS_TEXT];
 	char remote_port[6];
@@ -116,6 +131,11 @@ void hb_conn_lose(struct hb_conn *c);
 void hb_conn_overrule(struct hb_conn *c, unsigned status, const char *text);
 /* The application will be told of events. */
 void hb_conn_note(struct hb_conn *c, unsigned events);
+/* A request for an application: on this thread, or in the pool. */
+void hb_conn_ready(struct hb_conn *c);
+/* "METHOD TARGET" for the log. */
+#define HB_CONN_REQUEST_TEXT 400
+void hb_conn_request_text(const struct hb_conn *c, char out[HB_CONN_REQUEST_TEXT]);
 void hb_conn_enqueue(struct hb_conn *c, struct hb_conn_queue *queue);
 void hb_conn_dequeue(struct hb_conn *c);
 

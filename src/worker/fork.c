@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/fd.h"
+#include "worker/pool.h"
 #include "worker/state.h"
 
 /* The mask to go back to: another thread may fork at the same time. */
@@ -67,8 +68,11 @@ hb_worker_fork(void *arg, enum hb_py_fork moment)
 	switch (moment) {
 	case HB_PY_FORK_BEFORE:
 		block_signals();
+		pthread_mutex_lock(&w->shared);
 		break;
 	case HB_PY_FORK_CHILD:
+		pthread_mutex_unlock(&w->shared);
+		hb_pool_forked(w->pool);
 		restore_signals(w);
 		pthread_sigmask(SIG_SETMASK, &mask, NULL);
 		close_descriptors(w);
@@ -76,6 +80,7 @@ hb_worker_fork(void *arg, enum hb_py_fork moment)
 		w->ended = w->orphaned = true; /* a child that returns to the loop ends there */
 		break;
 	case HB_PY_FORK_PARENT:
+		pthread_mutex_unlock(&w->shared);
 		pthread_sigmask(SIG_SETMASK, &mask, NULL);
 		break;
 	}

@@ -276,8 +276,7 @@ make_ready(struct hb_conn *c)
 	r->peer = &c->peer;
 	r->call = NULL;
 	c->requests++;
-	hb_conn_set_state(c, HB_CONN_READY);
-	hb_conn_enqueue(c, &w->ready);
+	hb_conn_ready(c);
 }
 
 /* The head is whole.  Returns whether to go on with the body, for a WSGI application or for nobody. */

@@ -10,7 +10,9 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/drain.c %D%/drain.h \
 	%D%/fork.c %D%/fork.h \
 	%D%/input.c \
+	%D%/jobs.c %D%/jobs.h \
 	%D%/output.c \
+	%D%/pool.c %D%/pool.h \
 	%D%/rate.c %D%/rate.h \
 	%D%/respond.c %D%/respond.h \
 	%D%/response.c %D%/response.h \

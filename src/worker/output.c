@@ -39,7 +39,10 @@ hb_conn_ignore_output(struct hb_conn *c)
 static void
 sent(struct hb_conn *c, size_t n)
 {
-	hb_count(&c->worker->counters->bytes_out, n);
+	if (c->pooled)
+		c->uncounted += n;
+	else
+		hb_count(&c->worker->counters->bytes_out, n);
 	if (c->out_pos + n < c->out.len) {
 		c->out_pos += n;
 		/* A peer that is never quite served would have all of a stream kept here. */
@@ -224,8 +227,7 @@ hb_conn_writable(int fd, short what, void *arg)
 		return;
 	hb_conn_ignore_output(c);
 	if (c->state == HB_CONN_PAUSED) {
-		hb_conn_set_state(c, HB_CONN_READY);
-		hb_conn_enqueue(c, &w->ready);
+		hb_conn_ready(c);
 	} else if (c->gone)
 		hb_conn_kill(c);
 	else if (c->state == HB_CONN_SENDING)

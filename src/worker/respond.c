@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "http/ws.h"
 #include "worker/fork.h"
+#include "worker/pool.h"
 #include "worker/state.h"
 #include "worker/websocket.h"
 
@@ -29,18 +30,21 @@ conn_of(const struct hb_py_request *r)
 static void __attribute__((format(printf, 2, 3)))
 complain(struct hb_conn *c, const char *fmt, ...)
 {
-	const struct hb_http_request *head = &c->parser.request;
-	const char *data = (const char *)c->in + c->start;
-	char text[200];
+	struct hb_worker *w = c->worker;
+	char what[HB_CONN_REQUEST_TEXT], text[200];
+	bool allowed;
 	va_list ap;
 
-	if (!hb_rate_allows(&c->worker->misuses, c->worker->now))
+	pthread_mutex_lock(&w->shared);
+	allowed = hb_rate_allows(&w->misuses, hb_clock_ms());
+	pthread_mutex_unlock(&w->shared);
+	if (!allowed)
 		return;
+	hb_conn_request_text(c, what);
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof text, fmt, ap);
 	va_end(ap);
-	hb_warn("app: %.*s %.*s: %s", (int)head->method.len, data + head->method.off,
-	    (int)(head->target.len < 300 ? head->target.len : 300), data + head->target.off, text);
+	hb_warn("app: %s: %s", what, text);
 }
 
 static int
@@ -67,7 +71,7 @@ commit(struct hb_conn *c)
 	const struct hb_http_request *head = &c->parser.request;
 	struct hb_worker *w = c->worker;
 	struct hb_response_context context = {
-		.date = hb_http_date(&w->date, time(NULL)),
+		.date = c->pooled ? hb_pool_date(c->thread) : hb_http_date(&w->date, time(NULL)),
 		.minor = head->minor,
 		.head_method = head->method_id == HB_HTTP_M_HEAD,
 		.keep = head->keep_alive && !w->draining,
@@ -75,7 +79,8 @@ commit(struct hb_conn *c)
 	};
 
 	c->keep = hb_response_commit(&c->response, &context, &c->out);
-	hb_count(&w->counters->requests, 1);
+	if (!c->pooled)
+		hb_count(&w->counters->requests, 1);
 }
 
 /* How many of n bytes belong to the response that was announced. */
@@ -230,34 +235,41 @@ take_back(struct hb_conn *c, unsigned code)
 	return true;
 }
 
+/* Head and framing of a response that is whole; a second time it does nothing. */
 static void
-respond_finish(struct hb_py_request *r)
+end_body(struct hb_conn *c)
 {
-	struct hb_conn *c = conn_of(r);
 	struct hb_response *s = &c->response;
 
-	if (!take_back(c, HB_WS_NORMAL))
+	if (s->ended || c->gone)
 		return;
-	if (!s->committed && !c->gone) {
-		if (r->length == -1)
-			r->length = 0;
+	s->ended = true;
+	if (!s->committed) {
+		if (c->request.length == -1)
+			c->request.length = 0;
 		commit(c);
 	}
-	if (!s->bodyless && !c->gone && s->declared != -1 && s->sent < (uint64_t)s->declared) {
+	if (!s->bodyless && s->declared != -1 && s->sent < (uint64_t)s->declared) {
 		complain(c, "its body has %llu bytes, its Content-Length is %lld", (unsigned long long)s->sent,
 		    (long long)s->declared);
 		c->cut = true;
 	}
-	if (s->chunked && !c->gone)
+	if (s->chunked)
 		hb_buf_add(&c->out, HB_HTTP_CHUNK_LAST, sizeof HB_HTTP_CHUNK_LAST - 1);
+}
+
+static void
+finished(struct hb_conn *c)
+{
+	if (!take_back(c, HB_WS_NORMAL))
+		return;
+	end_body(c);
 	hb_conn_finish(c);
 }
 
 static void
-respond_fail(struct hb_py_request *r)
+failed(struct hb_conn *c)
 {
-	struct hb_conn *c = conn_of(r);
-
 	if (c->eof && !c->whole && c->verdict == 0) { /* without its whole body it could do no better */
 		c->verdict = 400;
 		c->verdict_text = "the request is not whole";
@@ -273,6 +285,48 @@ respond_fail(struct hb_py_request *r)
 	}
 	c->cut = true;
 	hb_conn_finish(c);
+}
+
+void
+hb_respond_ended(struct hb_conn *c)
+{
+	switch (c->ended) {
+	case HB_CONN_FINISHED:
+		finished(c);
+		break;
+	case HB_CONN_FAILED:
+	case HB_CONN_OPEN:
+		failed(c);
+		break;
+	}
+}
+
+static void
+respond_finish(struct hb_py_request *r)
+{
+	struct hb_conn *c = conn_of(r);
+
+	if (!c->pooled) {
+		finished(c);
+		return;
+	}
+	c->ended = HB_CONN_FINISHED;
+	/* Sending costs least on the loop, with others; but a close() that takes long must not hold it back. */
+	if (c->response.status != 0 && hb_pool_is_slow(c)) {
+		end_body(c);
+		(void)hb_conn_flush(c);
+	}
+}
+
+static void
+respond_fail(struct hb_py_request *r)
+{
+	struct hb_conn *c = conn_of(r);
+
+	if (c->pooled)
+		c->ended = HB_CONN_FAILED;
+	else
+		failed(c);
 }
 
 static int

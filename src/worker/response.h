@@ -23,6 +23,7 @@ struct hb_response {
 	bool committed;
 	bool chunked;
 	bool bodyless;
+	bool ended;          /* its last byte has been written */
 };
 
 /* What the request and the connection say about the response. */

@@ -4,7 +4,9 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/queue.h>
 
 #include "common/clock.h"
@@ -23,6 +25,8 @@
 enum { HB_WORKER_SIGNALS = 3 };
 extern const int hb_worker_signals[HB_WORKER_SIGNALS];
 
+struct hb_pool;
+
 struct hb_worker_listener {
 	struct hb_worker *worker;
 	int fd;
@@ -35,6 +39,9 @@ struct hb_worker_app {
 	size_t mount_len;
 	bool async;
 	int64_t slow_until; /* a call took long; others may */
+	/* In the pool: */
+	atomic_bool lengthy;          /* the last call was, somewhat */
+	_Atomic int64_t spread_until; /* a call waited for something; others may */
 };
 
 struct hb_worker {
@@ -62,7 +69,7 @@ struct hb_worker {
 	int64_t now;       /* milliseconds; set when the loop wakes up and around each request */
 	bool asleep;       /* now is from before the wait */
 
-	struct hb_conn_list conns; /* all */
+	struct hb_conn_list conns; /* all; changed under shared, which a fork takes */
 	size_t conns_count;
 	struct hb_conn_queue ready;    /* a request for an application */
 	struct hb_conn_queue again;    /* bytes of a further request at hand */
@@ -70,23 +77,27 @@ struct hb_worker {
 	struct hb_conn_queue noted;    /* something came for its application */
 	struct hb_conn_queue dead;     /* freed at the end of the pass */
 	unsigned unsent_count;
+	size_t dead_count;
 	struct hb_conn *running; /* the one whose WSGI application is called now, on this thread */
 	int64_t began;           /* when it was called, or this pass's tasks began, microseconds */
 	bool send_at_once;       /* its application may take long over something else */
 
 	struct hb_websockets *websockets;
+	struct hb_pool *pool; /* NULL: WSGI applications are called on this thread */
+
 	void *spare_buffers; /* of the size of a usual head */
 	size_t spare_count;
 	struct hb_access access;
 	struct hb_http_date date;
 	struct hb_rate refusals; /* log lines about bad requests */
-	struct hb_rate misuses;  /* log lines about applications' responses */
+	struct hb_rate misuses;  /* log lines about applications' responses; under shared */
+	pthread_mutex_t shared;  /* what threads of the pool use of it too */
 	bool async;        /* an ASGI application is mounted: asyncio runs the loop */
 	bool entered;      /* the GIL is held */
 	struct event wakeup; /* when asyncio has something to do */
 	struct event graceful; /* the time of a drain is up */
 	struct event idle_grace;
-	bool draining;
+	atomic_bool draining;
 	bool gently;       /* idle connections are kept for a while */
 	bool cutting;      /* it is up: what goes on is ended */
 	bool ended;

@@ -19,6 +19,7 @@
 #include "worker/accept.h"
 #include "worker/applications.h"
 #include "worker/drain.h"
+#include "worker/pool.h"
 #include "worker/respond.h"
 #include "worker/state.h"
 #include "worker/websocket.h"
@@ -26,6 +27,7 @@
 enum {
 	LINGER_MS = 2000,
 	TICK_LEAST_MS = 20,
+	DEAD_MOST = 256,
 	ACCESS_RETRY_MS = 200,
 	SLOW_MS = 10,                /* an application that takes so long once ... */
 	SLOW_MEMORY_MS = 60 * 1000   /* ... keeps no response of others waiting for so long */
@@ -255,7 +257,13 @@ bury(struct hb_worker *w)
 
 	while ((c = TAILQ_FIRST(&w->dead)) != NULL)
 		hb_conn_free(c);
-	hb_accept_check(w);
+}
+
+/* What Python keeps of a connection needs the GIL, which would have to be waited for while the pool works. */
+static bool
+may_bury(const struct hb_worker *w)
+{
+	return w->entered || w->pool == NULL || hb_pool_load(w) == 0 || w->dead_count > DEAD_MOST;
 }
 
 static void
@@ -280,12 +288,17 @@ wait_for_events(struct hb_worker *w, bool block)
 {
 	if (!TAILQ_EMPTY(&w->ready) || !TAILQ_EMPTY(&w->again) || !TAILQ_EMPTY(&w->noted))
 		block = false;
+	if (block && w->pool != NULL && !hb_pool_may_sleep(w))
+		block = false;
 	set_tick(w);
 	w->asleep = true;
 	event_base_loop(w->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
 	hb_worker_wake(w);
-	if (!w->orphaned)
-		parse_again(w);
+	if (w->orphaned)
+		return;
+	parse_again(w);
+	if (w->pool != NULL)
+		hb_pool_exchange(w);
 }
 
 /* What the pass has left behind. */
@@ -293,10 +306,11 @@ static void
 clean_up(struct hb_worker *w)
 {
 	hb_accept_due(w);
-	if (!TAILQ_EMPTY(&w->dead)) {
+	if (!TAILQ_EMPTY(&w->dead) && may_bury(w)) {
 		enter(w);
 		bury(w);
 	}
+	hb_accept_check(w);
 	if (w->access.buf.len > 0)
 		hb_access_flush(&w->access);
 	if (hb_drain_is_over(w))
@@ -387,7 +401,26 @@ set_up(struct hb_worker *w)
 	status = set_loop(w);
 	if (status == EX_OK)
 		status = hb_applications_start(w);
-	return status == EX_OK && w->async ? set_precise_loop(w) : status;
+	if (status == EX_OK && w->async)
+		status = set_precise_loop(w);
+	if (status == EX_OK && (w->config->threads > 1 || w->async) && hb_pool_start(w, &err) == -1) {
+		hb_err("%s", err.text);
+		status = EX_OSERR;
+	}
+	return status;
+}
+
+/* Threads that do not end use all that there is: then the process ends without giving it back. */
+static void
+stop_pool(struct hb_worker *w)
+{
+	leave(w);
+	if (hb_pool_stop(w)) {
+		enter(w);
+		return;
+	}
+	hb_access_flush(&w->access);
+	_exit(EX_OK);
 }
 
 static void
@@ -395,6 +428,8 @@ tear_down(struct hb_worker *w)
 {
 	void *p;
 
+	if (w->pool != NULL)
+		stop_pool(w);
 	hb_access_close(&w->access);
 	hb_applications_stop(w);
 	while ((p = w->spare_buffers) != NULL) {
@@ -454,6 +489,7 @@ hb_worker_main(const struct hb_worker_start *start)
 		.start = start,
 		.counters = &start->shared->slots[start->slot],
 		.access = {.fd = -1},
+		.shared = PTHREAD_MUTEX_INITIALIZER,
 	};
 	int status = set_up(&w);
 

@@ -203,11 +203,17 @@ def run(method):
 """
 
 
+@pytest.fixture(scope="module", params=[1, 4], ids=["in place", "pool"])
+def threads(request):
+    """Requests run on the loop's thread, or on those of the pool."""
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def many():
+def many(threads):
     with Daemon(app="many:application", files={"many.py": MANY, "work.py": WORK, "env.py": ENVIRON},
                 apps=[{"mount": "/env", "app": "env:application"}, {"mount": "/", "app": "many:application"}],
-                config={"limits": {"body": "40M"}}) as d:
+                config={"limits": {"body": "40M"}, "threads": threads}) as d:
         yield d
 
 
@@ -215,7 +221,7 @@ def environ_of(d, path, method="GET", **more):
     return d.request(method, path, **more).json()
 
 
-def test_the_environ_has_what_the_request_says(many):
+def test_the_environ_has_what_the_request_says(many, threads):
     e = environ_of(many, "/env/a%20b/%C3%A9?q=1&r=%20", headers={
         "X-Thing": "v", "Cookie": "a=1", "Content-Type": "text/x"})
     assert e["REQUEST_METHOD"] == "GET"
@@ -230,7 +236,7 @@ def test_the_environ_has_what_the_request_says(many):
     assert e["HTTP_HOST"] == f"127.0.0.1:{many.port}"
     assert "HTTP_CONTENT_TYPE" not in e and "CONTENT_LENGTH" not in e
     assert e["wsgi.version"] == [1, 0] and e["wsgi.url_scheme"] == "http"
-    assert e["wsgi.multithread"] is False and e["wsgi.multiprocess"] is False and e["wsgi.run_once"] is False
+    assert e["wsgi.multithread"] is (threads > 1) and e["wsgi.multiprocess"] is False and e["wsgi.run_once"] is False
 
 
 def test_repeated_headers_are_joined_and_forgeable_ones_left_out(many):
@@ -451,8 +457,8 @@ application = validator(plain)
 """
 
 
-def test_it_passes_the_standard_librarys_validator():
-    with Daemon(app="v:application", files={"v.py": VALIDATED}) as d:
+def test_it_passes_the_standard_librarys_validator(threads):
+    with Daemon(app="v:application", files={"v.py": VALIDATED}, config={"threads": threads}) as d:
         assert d.get("/a?b").text == "valid "
         assert d.request("POST", "/a", body=b"0123456789ab").text == "valid 0123456789ab"
         assert d.request("HEAD", "/a").status == 200
@@ -484,9 +490,9 @@ def create():
 """
 
 
-def test_flask_works_by_its_factory_too():
+def test_flask_works_by_its_factory_too(threads):
     pytest.importorskip("flask")
-    with Daemon(app="f:create()", files={"f.py": FLASK}) as d:
+    with Daemon(app="f:create()", files={"f.py": FLASK}, config={"threads": threads}) as d:
         assert d.get("/hello/J%C3%BCrgen?q=%E2%82%AC").json() == {"hello": "Jürgen", "q": "€"}
         form = (b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nv\r\n--b\r\nContent-Disposition: form-data; '
                 b'name="f"; filename="x"\r\n\r\n' + b"x" * 2000000 + b"\r\n--b--\r\n")
