@@ -51,6 +51,7 @@ struct hb_aio {
 	PyTypeObject *future;
 	PyTypeObject *task;
 	PyObject *base_loop;    /* asyncio.BaseEventLoop */
+	PyObject *current_tasks; /* of asyncio.tasks: the task that runs, by loop */
 	PyObject *selector_key; /* selectors.SelectorKey */
 	PyObject *report;       /* report(handle, exception), loop.py */
 	PyObject *no_args;
@@ -79,6 +80,7 @@ struct hb_aio_core {
 	Py_ssize_t timers_cancelled;
 	PyObject *starting;  /* the context of the task that hb_aio_start makes */
 	PyObject *step;      /* its first step */
+	struct hb_py_watch_mark *mark; /* NULL: nobody watches the loop */
 	bool serving;        /* SystemExit and KeyboardInterrupt end no more than their callback */
 };
 

@@ -9,6 +9,8 @@
 
 #include <structmember.h>
 
+#include "py/watch.h"
+
 static const double resolution = 1e-9;
 
 /* The standard library's method of this name. */
@@ -451,10 +453,13 @@ hb_aio_start(struct hb_aio_core *core, PyObject *coro)
 
 	if (context == NULL)
 		return NULL;
+	hb_py_watch_begin(core->mark);
 	args[0] = coro;
 	args[1] = (PyObject *)core;
 	args[2] = context;
-	core->starting = context;
+	/* Inside another task's step this one cannot take a step, as in asyncio. */
+	if (PyDict_GetItemWithError(core->aio->current_tasks, (PyObject *)core) == NULL)
+		core->starting = context;
 	task = PyObject_Vectorcall((PyObject *)core->aio->task, args, 1, core->aio->names_loop_context);
 	core->starting = before;
 	step = core->step;

@@ -3,6 +3,8 @@
 
 #include <structmember.h>
 
+#include "py/watch.h"
+
 struct slot_name {
 	const char *name;
 	size_t field;
@@ -167,6 +169,7 @@ hb_aio_handle_run(struct hb_aio_core *core, PyObject *handle)
 
 	if (hb_aio_handle_cancelled(core->aio, handle))
 		return 0;
+	hb_py_watch_begin(core->mark);
 	if (!is_plain(core->aio, handle))
 		return run_other(core, handle);
 	callback = HB_AIO_SLOT(handle, at->callback);

@@ -43,6 +43,7 @@ static const struct import imports[] = {
 	{"asyncio", "Future", offsetof(struct hb_aio, future)},
 	{"asyncio", "Task", offsetof(struct hb_aio, task)},
 	{"asyncio", "SelectorEventLoop", offsetof(struct hb_aio, base_loop)},
+	{"asyncio.tasks", "_current_tasks", offsetof(struct hb_aio, current_tasks)},
 	{"selectors", "SelectorKey", offsetof(struct hb_aio, selector_key)},
 };
 
@@ -126,7 +127,8 @@ module_exec(PyObject *module)
 static const size_t owned[] = {
 	offsetof(struct hb_aio, selector_type), offsetof(struct hb_aio, core_type), offsetof(struct hb_aio, stream_core),
 	offsetof(struct hb_aio, handle), offsetof(struct hb_aio, timer), offsetof(struct hb_aio, future),
-	offsetof(struct hb_aio, task), offsetof(struct hb_aio, base_loop), offsetof(struct hb_aio, selector_key),
+	offsetof(struct hb_aio, task), offsetof(struct hb_aio, base_loop), offsetof(struct hb_aio, current_tasks),
+	offsetof(struct hb_aio, selector_key),
 	offsetof(struct hb_aio, report), offsetof(struct hb_aio, no_args), offsetof(struct hb_aio, names_loop),
 	offsetof(struct hb_aio, names_loop_context), offsetof(struct hb_aio, append), offsetof(struct hb_aio, popleft),
 	offsetof(struct hb_aio, fileno), offsetof(struct hb_aio, data_received), offsetof(struct hb_aio, fatal_error),

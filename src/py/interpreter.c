@@ -12,6 +12,8 @@
 #include "py/call.h"
 #include "py/errors.h"
 #include "py/input.h"
+#include "py/loop.h"
+#include "py/stacks.h"
 #include "py/state.h"
 #include "py/venv.h"
 #include "py/wrapper.h"
@@ -85,11 +87,15 @@ set_path(const struct hb_py_options *o)
 static PyObject *
 at_fork(PyObject *capsule, enum hb_py_fork moment)
 {
-	const struct hb_py_server *server = PyCapsule_GetPointer(capsule, "hornbeam.server");
+	struct hb_py *py = PyCapsule_GetPointer(capsule, "hornbeam.py");
 
-	if (server == NULL)
+	if (py == NULL)
 		return NULL;
-	server->fork(server->arg, moment);
+	py->server->fork(py->server->arg, moment);
+	if (moment == HB_PY_FORK_CHILD) {
+		hb_py_stacks_forked(py->stacks);
+		hb_py_loop_forked(py);
+	}
 	Py_RETURN_NONE;
 }
 
@@ -119,12 +125,12 @@ static PyMethodDef fork_defs[] = {
 
 /* os.register_at_fork(before=..., after_in_parent=..., after_in_child=...) */
 static int
-watch_forks(const struct hb_py_server *server)
+watch_forks(struct hb_py *py)
 {
 	PyObject *capsule = NULL, *module = NULL, *hook = NULL, *args = NULL, *kwargs = NULL, *done = NULL;
 	bool complete = true;
 
-	capsule = PyCapsule_New((void *)(uintptr_t)server, "hornbeam.server", NULL);
+	capsule = PyCapsule_New(py, "hornbeam.py", NULL);
 	module = PyImport_ImportModule("os");
 	if (module != NULL)
 		hook = PyObject_GetAttrString(module, "register_at_fork");
@@ -179,13 +185,14 @@ hb_py_start(const struct hb_py_options *o, struct hb_error *err)
 	free(program);
 	py = hb_xcalloc(1, sizeof *py);
 	py->server = o->server;
+	py->stacks = hb_py_stacks_new();
 	py->multiprocess = o->multiprocess;
 	py->multithread = o->multithread;
 	py->lifespan = o->lifespan;
 	py->lifespan_timeout = o->lifespan_timeout;
 	if (hb_py_names_init(&py->names) == -1 || hb_py_input_init(py) == -1 || hb_py_errors_init(py) == -1 ||
 	    hb_py_wrapper_init(py) == -1 || hb_py_call_init(py) == -1 || set_path(o) == -1 ||
-	    set_link(o->link_path) == -1 || watch_forks(o->server) == -1) {
+	    set_link(o->link_path) == -1 || watch_forks(py) == -1) {
 		hb_py_take_exception(err, HB_ERROR_SYSTEM, "worker: Python does not start");
 		hb_py_stop(py);
 		return NULL;
@@ -199,6 +206,7 @@ hb_py_stop(struct hb_py *py)
 	if (py == NULL)
 		return;
 	hb_py_asgi_clear(py);
+	hb_py_stacks_free(py->stacks);
 	Py_CLEAR(py->spare_input);
 	Py_CLEAR(py->spare_call);
 	Py_CLEAR(py->errors);

@@ -21,8 +21,10 @@ noinst_LTLIBRARIES += %D%/libpy.la
 	%D%/loop.c %D%/loop.h \
 	%D%/names.c %D%/names.h \
 	%D%/py.h %D%/server.h %D%/state.h \
+	%D%/stacks.c %D%/stacks.h \
 	%D%/thread.c \
 	%D%/venv.c %D%/venv.h \
+	%D%/watch.c %D%/watch.h \
 	%D%/wrapper.c %D%/wrapper.h \
 	%D%/wsgi.c
 

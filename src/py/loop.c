@@ -9,8 +9,10 @@
 #include "common/str.h"
 #include "py/aio.h"
 #include "py/errors.h"
+#include "py/watch.h"
 
 struct hb_py_loop {
+	PyObject *selector;
 	PyObject *loop;
 	PyObject *stopped; /* a future: hb_py_loop_stop was called */
 	struct hb_py_loop_hooks hooks;
@@ -67,19 +69,24 @@ static PyMethodDef start_def = {"start", main_start, METH_NOARGS, NULL};
 static PyMethodDef ready_def = {"ready", main_ready, METH_NOARGS, NULL};
 static PyMethodDef stop_def = {"stop", main_stop, METH_NOARGS, NULL};
 
+static void
+set_mark(struct hb_py_loop *l, struct hb_py_watch_mark *mark)
+{
+	if (l->loop != NULL)
+		((struct hb_aio_core *)l->loop)->mark = mark;
+	if (l->selector != NULL)
+		((struct hb_selector *)l->selector)->mark = mark;
+}
+
 /* The selector on the server's base, and the loop on the selector. */
 static int
 open_loop(struct hb_py_loop *l, PyObject *module, struct event_base *base)
 {
-	PyObject *selector = PyObject_CallMethod(module, "Selector", NULL);
-
-	if (selector == NULL || hb_selector_borrow((struct hb_selector *)selector, base) == -1) {
-		Py_XDECREF(selector);
+	l->selector = PyObject_CallMethod(module, "Selector", NULL);
+	if (l->selector == NULL || hb_selector_borrow((struct hb_selector *)l->selector, base) == -1)
 		return -1;
-	}
-	((struct hb_selector *)selector)->hooks = l->hooks;
-	l->loop = PyObject_CallMethod(module, "Loop", "O", selector);
-	Py_DECREF(selector);
+	((struct hb_selector *)l->selector)->hooks = l->hooks;
+	l->loop = PyObject_CallMethod(module, "Loop", "O", l->selector);
 	if (l->loop == NULL)
 		return -1;
 	((struct hb_aio_core *)l->loop)->serving = true;
@@ -116,15 +123,30 @@ hb_py_loop_run(struct hb_py *py, struct event_base *base, const struct hb_py_loo
 	int rc = -1;
 
 	py->loop = &l;
-	if (module != NULL && open_loop(&l, module, base) == 0)
+	py->watch = hb_py_watch_new(py->stacks);
+	if (module != NULL && open_loop(&l, module, base) == 0) {
+		set_mark(&l, hb_py_watch_mark(py->watch));
 		rc = serve(py, module);
+	}
 	if (rc == -1)
 		hb_py_take_exception(err, HB_ERROR_APPLICATION, "worker");
 	py->loop = NULL;
+	set_mark(&l, NULL);
+	hb_py_watch_free(py->watch);
+	py->watch = NULL;
+	Py_XDECREF(l.selector);
 	Py_XDECREF(l.loop);
 	Py_XDECREF(l.stopped);
 	Py_XDECREF(module);
 	return rc;
+}
+
+void
+hb_py_loop_forked(struct hb_py *py)
+{
+	hb_py_watch_forked(py->watch);
+	if (py->loop != NULL && py->loop->selector != NULL)
+		((struct hb_selector *)py->loop->selector)->forked = true;
 }
 
 void

@@ -10,12 +10,15 @@ PyObject *hb_py_loop(struct hb_py *py);
  * Starts a coroutine (borrowed) as a task in a fresh context.  Its first step
  * has run when this returns, so the task may be done; SystemExit and
  * KeyboardInterrupt are in the task like any exception.  Returns owned: keep
- * the reference until the task is done, asyncio's own is weak.  From inside
- * hb_py_loop_hooks.work only, where no other task runs.
+ * the reference until the task is done, asyncio's own is weak.  Inside
+ * another task's step the first step waits for the next pass.
  */
 PyObject *hb_py_loop_task(struct hb_py *py, PyObject *coro);
 /* A new asyncio.Future of the loop. */
 PyObject *hb_py_loop_future(struct hb_py *py);
+
+/* In a forked child: the event base is the parent's. */
+void hb_py_loop_forked(struct hb_py *py);
 
 /*
  * The lifespans, which ASGI has: awaitables (or None) that are done when every

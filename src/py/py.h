@@ -74,6 +74,12 @@ int hb_py_thread_start(struct hb_py *py, const char *name, void (*run)(void *arg
 void hb_py_thread_enter(void);
 void hb_py_thread_leave(void);
 
+/*
+ * Logs title and the Python stack of every thread.  From any thread, with the
+ * interpreter entered or not; it ends soon even where hung C code keeps the GIL.
+ */
+void hb_py_stacks(struct hb_py *py, const char *title);
+
 /* Gives back what py keeps of a connection. */
 void hb_py_peer_free(struct hb_py *py, struct hb_py_peer *peer);
 

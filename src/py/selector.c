@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "py/aio.h"
+#include "py/watch.h"
 
 enum { WATCHES_AT_FIRST = 64 };
 
@@ -87,6 +88,7 @@ hb_selector_wait(struct hb_selector *s, int64_t deadline)
 
 	if (deadline != HB_SELECT_POLL && deadline != HB_SELECT_FOREVER)
 		set_timer(s, deadline);
+	hb_py_watch_sleep(s->mark);
 	s->waiting = true;
 	left = PyEval_SaveThread();
 	if (s->hooks.wait != NULL)
@@ -95,6 +97,7 @@ hb_selector_wait(struct hb_selector *s, int64_t deadline)
 		wait_alone(s, microseconds);
 	PyEval_RestoreThread(left);
 	s->waiting = false;
+	hb_py_watch_begin(s->mark);
 	/* A loop that the application runs inside a request only waits. */
 	if (s->hooks.work != NULL && !s->working) {
 		s->working = true;

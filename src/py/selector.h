@@ -18,6 +18,7 @@
 #include "py/py.h"
 
 struct hb_aio;
+struct hb_py_watch_mark;
 
 /* As selectors.EVENT_READ and EVENT_WRITE. */
 enum { HB_SELECT_READ = 1, HB_SELECT_WRITE = 2 };
@@ -53,6 +54,7 @@ struct hb_selector {
 	struct event timer;
 	int64_t timer_at;
 	struct hb_py_loop_hooks hooks;
+	struct hb_py_watch_mark *mark; /* NULL: nobody watches the loop */
 };
 
 #define HB_SELECT_POLL 0

@@ -24,6 +24,8 @@ struct hb_py {
 	PyObject *format;       /* traceback.format_exception, once needed */
 	PyObject *spare_input;  /* one of each, for the next request */
 	PyObject *spare_call;
+	struct hb_py_stacks *stacks;
+	struct hb_py_watch *watch; /* of the loop */
 	struct hb_py_loop *loop; /* NULL: no asyncio loop runs */
 	struct hb_py_names names;
 	struct hb_py_asgi *asgi; /* NULL: no ASGI application was loaded */
