@@ -52,7 +52,8 @@ pause_accepting(struct hb_worker *w, int microseconds)
 static void
 resume_accepting(struct hb_worker *w)
 {
-	if (w->accept.on || w->draining)
+	/* asyncio's loop passes here while the lifespans start, before hb_accept_start */
+	if (w->accept.on || w->draining || !event_initialized(&w->accept.again))
 		return;
 	event_del(&w->accept.again);
 	for (size_t i = 0; i < w->listeners_count; i++)
@@ -256,8 +257,10 @@ void
 hb_accept_stop(struct hb_worker *w)
 {
 	atomic_store(&w->counters->accepting, 0);
-	pause_accepting(w, 0);
-	event_del(&w->accept.again);
+	if (event_initialized(&w->accept.again)) {
+		pause_accepting(w, 0);
+		event_del(&w->accept.again);
+	}
 	for (size_t i = 0; i < w->listeners_count; i++)
 		hb_fd_close(&w->listeners[i].fd);
 	free(w->accept.peers);
@@ -267,7 +270,7 @@ hb_accept_stop(struct hb_worker *w)
 void
 hb_accept_check(struct hb_worker *w)
 {
-	if (!w->accept.on && !evtimer_pending(&w->accept.again, NULL) &&
+	if (!w->accept.on && event_initialized(&w->accept.again) && !evtimer_pending(&w->accept.again, NULL) &&
 	    w->conns_count < w->config->limits.connections)
 		resume_accepting(w);
 }
