@@ -100,7 +100,7 @@ struct hb_py_server {
 	/* Whether the head has gone out, or is on its way. */
 	bool (*committed)(const struct hb_py_request *r);
 	/*
-	 * Body bytes; the first ones send the head too.  more: the application is
+	 * Body bytes; the first ones, even none, send the head too.  more: the application is
 	 * asked for the next part after these, so they go out soon.  Returns how
 	 * many of the n were taken (fewer when the peer is slow: run again when
 	 * the server says so, or after HB_PY_WRITABLE), or -1 when nobody wants

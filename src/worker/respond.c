@@ -162,6 +162,8 @@ respond_write(struct hb_py_request *r, const void *p, size_t n, bool more)
 		commit(c);
 	if (c->response.bodyless)
 		return -1;
+	if (n == 0)
+		return push(c, 0, 0, more);
 	whole = within_length(c, n);
 	if (whole == 0)
 		return -1;
@@ -273,7 +275,7 @@ failed(struct hb_conn *c)
 	if (c->eof && !c->whole && c->verdict == 0) { /* without its whole body it could do no better */
 		c->verdict = 400;
 		c->verdict_text = "the request is not whole";
-	} else
+	} else if (!c->gone && !c->eof) /* who gives up when the client has gone does as it should */
 		hb_count(&c->worker->counters->errors, 1);
 	if (c->response.status == 0 && c->verdict == 0 && !c->gone)
 		c->response.status = 500; /* for take_back: it is settled below */

@@ -1,5 +1,6 @@
 # Real processes, driven through harness.py.
 TESTS += \
+	%D%/test_asgi.py \
 	%D%/test_build_run.py \
 	%D%/test_cli.py \
 	%D%/test_cli_config.py \
@@ -30,7 +31,7 @@ TESTS += \
 	%D%/test_worker.py \
 	%D%/test_worker_faults.py \
 	%D%/test_wsgi.py
-EXTRA_DIST += %D%/README %D%/conftest.py %D%/evaluator.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
+EXTRA_DIST += %D%/README %D%/asgi_apps.py %D%/conftest.py %D%/evaluator.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
 	%D%/nginx.py %D%/sites.py
 # The applications of the frameworks' tests.
 EXTRA_DIST += \
