@@ -25,8 +25,8 @@ refuse(struct hb_ws_offer *offer, unsigned status, const char *cause, const char
 static bool
 asks(const struct hb_http_request *r, const unsigned char *data)
 {
-	/* HTTP/1.0 has no Upgrade (RFC 9110 7.8), nor has a request whose Connection does not list it. */
-	if (!r->upgrade || r->minor == 0)
+	/* Not in HTTP/1.0, nor where Connection does not list it (RFC 9110 7.8). */
+	if (!r->upgrade)
 		return false;
 	for (size_t i = 0; i < r->fields_count; i++) {
 		const struct hb_http_field *f = &r->fields[i];
