@@ -21,9 +21,10 @@ hornbeamd_SOURCES = %D%/main.c \
 	%D%/worker_entry.c %D%/worker_entry.h \
 	%D%/workers.c %D%/workers.h
 hornbeamd_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(DEFS_DIRS)
+hornbeamd_LDFLAGS = $(AM_LDFLAGS) $(PYTHON_LINK_LDFLAGS)
 hornbeamd_LDADD = src/worker/libworker.la src/py/libpy.la src/net/libnet.la src/http/libhttp.la \
 	src/link/liblinkev.la src/link/liblink.la src/term/libterm.la src/config/libconfig.la src/common/libcommon.la \
-	$(PYTHON_EMBED_LIBS) $(EVENT_LIBS) $(YAML_LIBS) $(JANSSON_LIBS) -lpthread
+	$(PYTHON_LINK_LIBS) $(EVENT_LIBS) $(YAML_LIBS) $(JANSSON_LIBS) -lpthread
 
 check_PROGRAMS += tests/unit/test_options
 tests_unit_test_options_SOURCES = tests/unit/test_options.c src/hornbeamd/options.c
