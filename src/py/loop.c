@@ -78,17 +78,52 @@ set_mark(struct hb_py_loop *l, struct hb_py_watch_mark *mark)
 		((struct hb_selector *)l->selector)->mark = mark;
 }
 
-/* The selector on the server's base, and the loop on the selector. */
+/* Where asyncio is imported first, by an application or by us, the policy follows. */
+static const char hook[] =
+	"import sys\n"
+	"import _frozen_importlib\n"
+	"class Finder:\n"
+	"    @classmethod\n"
+	"    def find_spec(cls, name, path=None, target=None):\n"
+	"        if name != 'asyncio':\n"
+	"            return None\n"
+	"        sys.meta_path.remove(cls)\n"
+	"        spec = _frozen_importlib._find_spec(name, path, target)\n"
+	"        if spec is not None:\n"
+	"            exec_module = spec.loader.exec_module\n"
+	"            def exec_and_set(module):\n"
+	"                exec_module(module)\n"
+	"                from _hornbeam_loop import WorkerPolicy\n"
+	"                module.set_event_loop_policy(WorkerPolicy())\n"
+	"            spec.loader.exec_module = exec_and_set\n"
+	"        return spec\n"
+	"sys.meta_path.insert(0, Finder)\n";
+
+int
+hb_py_loop_init(struct hb_py *py)
+{
+	PyObject *globals = Py_BuildValue("{sO}", "__builtins__", PyEval_GetBuiltins()), *done = NULL;
+
+	if (globals != NULL)
+		done = PyRun_String(hook, Py_file_input, globals, globals);
+	Py_XDECREF(globals);
+	Py_XDECREF(done);
+	return done != NULL ? 0 : -1;
+}
+
 static int
 open_loop(struct hb_py_loop *l, PyObject *module, struct event_base *base)
 {
-	l->selector = PyObject_CallMethod(module, "Selector", NULL);
-	if (l->selector == NULL || hb_selector_borrow((struct hb_selector *)l->selector, base) == -1)
+	struct hb_selector *selector;
+
+	l->loop = PyObject_CallMethod(module, "get_worker_loop", NULL);
+	l->selector = l->loop != NULL ? PyObject_GetAttrString(l->loop, "_selector") : NULL;
+	if (l->selector == NULL)
 		return -1;
-	((struct hb_selector *)l->selector)->hooks = l->hooks;
-	l->loop = PyObject_CallMethod(module, "Loop", "O", l->selector);
-	if (l->loop == NULL)
+	selector = (struct hb_selector *)l->selector;
+	if (hb_selector_borrow(selector, base) == -1)
 		return -1;
+	selector->hooks = l->hooks;
 	((struct hb_aio_core *)l->loop)->serving = true;
 	l->stopped = hb_aio_future((struct hb_aio_core *)l->loop);
 	return l->stopped != NULL ? 0 : -1;

@@ -4,6 +4,7 @@
 
 #include "py/state.h"
 
+int hb_py_loop_init(struct hb_py *py);
 /* The loop, borrowed; NULL while none runs. */
 PyObject *hb_py_loop(struct hb_py *py);
 /*

@@ -101,22 +101,52 @@ class Loop(LoopCore, asyncio.SelectorEventLoop):  # noqa: F821
             if before is not None and not self._signal_handlers:
                 signal.set_wakeup_fd(before)
 
+    # A signal whose handler is not Python's is the server's, and stays that: its own handler runs too.
+
+    def add_signal_handler(self, sig, callback, *args):
+        if not self._is_servers(sig):
+            super().add_signal_handler(sig, callback, *args)
+            return
+        if asyncio.iscoroutine(callback) or asyncio.iscoroutinefunction(callback):
+            raise TypeError("coroutines cannot be used with add_signal_handler()")
+        self._check_closed()
+        self._selector.watch_signal(sig, self._csock.fileno())
+        self._signal_handlers[sig] = asyncio.Handle(callback, args, self, None)
+
     def remove_signal_handler(self, sig):
+        if self._is_servers(sig):
+            removed = self._signal_handlers.pop(sig, None) is not None
+            if removed and not self.is_closed():
+                self._selector.end_signal(sig)
+            return removed
         removed = super().remove_signal_handler(sig)
         if self.is_running():
             self._wake_by_signals()
         return removed
+
+    def _is_servers(self, sig):
+        self._check_signal(sig)
+        return signal.getsignal(sig) is None
 
 
 def new_event_loop():
     return Loop()
 
 
-class Policy(asyncio.DefaultEventLoopPolicy):
-    """Every new loop is one of ours: for tests."""
+class WorkerPolicy(asyncio.DefaultEventLoopPolicy):
+    """A module that asks for the event loop while it is imported gets the one that the worker will run."""
 
-    def new_event_loop(self):
-        return Loop()
+    def get_event_loop(self):
+        main = threading.current_thread() is threading.main_thread()
+        if main and self._local._loop is None and not self._local._set_called:
+            self.set_event_loop(Loop())
+        return super().get_event_loop()
+
+
+def get_worker_loop():
+    """The loop that an application already knows, or a new one."""
+    loop = getattr(getattr(asyncio.get_event_loop_policy(), "_local", None), "_loop", None)
+    return loop if type(loop) is Loop and not loop.is_closed() else Loop()
 
 
 FINISH = 5.0  # seconds that tasks, generators and executors have to end

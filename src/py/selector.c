@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -192,6 +193,13 @@ grow(struct hb_selector *s, int fd)
 	return 0;
 }
 
+static void
+assign(struct hb_watch *w, struct event_base *base)
+{
+	event_assign(&w->in, base, w->fd, EV_READ | EV_PERSIST, on_readable, w);
+	event_assign(&w->out, base, w->fd, EV_WRITE | EV_PERSIST, on_writable, w);
+}
+
 struct hb_watch *
 hb_selector_add(struct hb_selector *s, PyObject *fileobj, int fd)
 {
@@ -207,8 +215,7 @@ hb_selector_add(struct hb_selector *s, PyObject *fileobj, int fd)
 	w->selector = s;
 	w->fd = fd;
 	w->fileobj = Py_NewRef(fileobj);
-	event_assign(&w->in, s->base, fd, EV_READ | EV_PERSIST, on_readable, w);
-	event_assign(&w->out, s->base, fd, EV_WRITE | EV_PERSIST, on_writable, w);
+	assign(w, s->base);
 	s->watches[fd] = w;
 	s->count++;
 	return w;
@@ -276,6 +283,68 @@ hb_selector_remove(struct hb_watch *w)
 	return 0;
 }
 
+static void
+on_signal(int number, short what, void *arg)
+{
+	const struct hb_signal *signal = arg;
+	unsigned char byte = (unsigned char)number;
+
+	(void)send(signal->fd, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void
+end_signal(struct hb_selector *s, int number)
+{
+	struct hb_signal **at = &s->signals, *signal;
+
+	while ((signal = *at) != NULL)
+		if (signal->number == number || number == 0) {
+			*at = signal->next;
+			if (!s->forked)
+				event_del(&signal->event);
+			PyMem_Free(signal);
+		} else
+			at = &signal->next;
+}
+
+/* watch_signal(number, fd) */
+static PyObject *
+selector_watch_signal(PyObject *self, PyObject *args)
+{
+	struct hb_selector *s = (struct hb_selector *)self;
+	struct hb_signal *signal;
+	int number, fd;
+
+	if (!PyArg_ParseTuple(args, "ii", &number, &fd) || check_usable(s) == -1)
+		return NULL;
+	end_signal(s, number);
+	signal = PyMem_Calloc(1, sizeof *signal);
+	if (signal == NULL)
+		return PyErr_NoMemory();
+	signal->number = number;
+	signal->fd = fd;
+	evsignal_assign(&signal->event, s->base, number, on_signal, signal);
+	if (event_add(&signal->event, NULL) == -1) {
+		PyMem_Free(signal);
+		return PyErr_SetFromErrno(PyExc_OSError);
+	}
+	signal->next = s->signals;
+	s->signals = signal;
+	Py_RETURN_NONE;
+}
+
+static PyObject *
+selector_end_signal(PyObject *self, PyObject *number)
+{
+	struct hb_selector *s = (struct hb_selector *)self;
+	long n = PyLong_AsLong(number);
+
+	if ((n == -1 && PyErr_Occurred()) || check_usable(s) == -1)
+		return NULL;
+	end_signal(s, (int)n);
+	Py_RETURN_NONE;
+}
+
 static int
 open_base(struct hb_selector *s)
 {
@@ -305,6 +374,7 @@ close_all(struct hb_selector *s)
 	for (size_t i = 0; i < s->size; i++)
 		if (s->watches[i] != NULL)
 			drop(s->watches[i]);
+	end_signal(s, 0);
 	s->closed = true;
 	PyMem_Free(s->watches);
 	s->watches = NULL;
@@ -343,13 +413,30 @@ fail:
 	return NULL;
 }
 
+static int
+move_watch(struct hb_watch *w, struct event_base *base)
+{
+	unsigned events = w->events;
+
+	event_del(&w->in);
+	event_del(&w->out);
+	assign(w, base);
+	w->events = 0;
+	return hb_selector_set(w, events);
+}
+
 int
 hb_selector_borrow(struct hb_selector *s, struct event_base *base)
 {
 	event_del(&s->timer);
+	end_signal(s, 0);
+	for (size_t i = 0; i < s->size; i++)
+		if (s->watches[i] != NULL && move_watch(s->watches[i], base) == -1)
+			return -1;
 	event_base_free(s->base);
 	s->base = base;
 	s->own_base = false;
+	s->timer_at = 0;
 	if (add_timer(s) == 0)
 		return 0;
 	PyErr_SetString(PyExc_OSError, "the event base does not take a timer");
@@ -605,6 +692,8 @@ static PyMethodDef selector_methods[] = {
 	{"unregister", selector_unregister, METH_O, NULL},
 	{"get_key", selector_get_key, METH_O, NULL},
 	{"descriptors", selector_descriptors, METH_NOARGS, NULL},
+	{"watch_signal", selector_watch_signal, METH_VARARGS, NULL},
+	{"end_signal", selector_end_signal, METH_O, NULL},
 	{"select", (PyCFunction)(void (*)(void))selector_select, METH_FASTCALL, NULL},
 	{"close", selector_close, METH_NOARGS, NULL},
 	{NULL},

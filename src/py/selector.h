@@ -37,6 +37,14 @@ struct hb_watch {
 	unsigned ready;
 };
 
+/* A signal that is the server's too: its number goes to a descriptor, as from signal.set_wakeup_fd. */
+struct hb_signal {
+	struct hb_signal *next;
+	struct event event;
+	int number;
+	int fd;
+};
+
 struct hb_selector {
 	PyObject_HEAD
 	struct hb_aio *aio;
@@ -50,6 +58,7 @@ struct hb_selector {
 	size_t size;
 	size_t count;
 	TAILQ_HEAD(, hb_watch) active;
+	struct hb_signal *signals;
 	int timer_fd;
 	struct event timer;
 	int64_t timer_at;
@@ -62,7 +71,7 @@ struct hb_selector {
 
 extern PyType_Spec hb_selector_spec;
 
-/* Uses base instead of its own, and hooks to run it. */
+/* Moves to a base that others use too. */
 int hb_selector_borrow(struct hb_selector *s, struct event_base *base);
 /* Waits until something is ready or the time (CLOCK_MONOTONIC, nanoseconds) has come. */
 int hb_selector_wait(struct hb_selector *s, int64_t deadline);

@@ -165,6 +165,20 @@ run(void *arg)
 	return NULL;
 }
 
+static void
+wake(struct hb_py_watch_mark *mark)
+{
+	struct hb_py_watch *w = (struct hb_py_watch *)((char *)mark - offsetof(struct hb_py_watch, mark));
+
+	if (w->forked)
+		return;
+	pthread_mutex_lock(&w->lock);
+	w->woken = true;
+	atomic_store(&mark->dozing, false);
+	pthread_cond_signal(&w->cond);
+	pthread_mutex_unlock(&w->lock);
+}
+
 struct hb_py_watch *
 hb_py_watch_new(struct hb_py_stacks *stacks)
 {
@@ -174,6 +188,7 @@ hb_py_watch_new(struct hb_py_stacks *stacks)
 	bool started;
 
 	(void)syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+	w->mark.wake = wake;
 	w->stacks = stacks;
 	w->loop = PyThreadState_Get();
 	pthread_mutex_init(&w->lock, NULL);
@@ -196,20 +211,6 @@ struct hb_py_watch_mark *
 hb_py_watch_mark(struct hb_py_watch *w)
 {
 	return w != NULL ? &w->mark : NULL;
-}
-
-void
-hb_py_watch_wake(struct hb_py_watch_mark *mark)
-{
-	struct hb_py_watch *w = (struct hb_py_watch *)((char *)mark - offsetof(struct hb_py_watch, mark));
-
-	if (w->forked)
-		return;
-	pthread_mutex_lock(&w->lock);
-	w->woken = true;
-	atomic_store(&mark->dozing, false);
-	pthread_cond_signal(&w->cond);
-	pthread_mutex_unlock(&w->lock);
 }
 
 void

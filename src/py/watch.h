@@ -15,7 +15,8 @@ struct hb_py_stacks;
 
 struct hb_py_watch_mark {
 	_Atomic int64_t since; /* when the callback began, coarse milliseconds; 0: the loop sleeps */
-	_Atomic bool dozing;   /* the watching thread waits to be woken */
+	_Atomic bool dozing;   /* the watching thread waits to be woken, by: */
+	void (*wake)(struct hb_py_watch_mark *mark);
 };
 
 struct hb_py_watch;
@@ -25,7 +26,6 @@ void hb_py_watch_free(struct hb_py_watch *w);
 /* A forked child is not watched. */
 void hb_py_watch_forked(struct hb_py_watch *w);
 struct hb_py_watch_mark *hb_py_watch_mark(struct hb_py_watch *w);
-void hb_py_watch_wake(struct hb_py_watch_mark *mark);
 
 static inline int64_t
 hb_py_watch_now(void)
@@ -43,7 +43,7 @@ hb_py_watch_begin(struct hb_py_watch_mark *mark)
 		return;
 	atomic_store_explicit(&mark->since, hb_py_watch_now(), memory_order_relaxed);
 	if (atomic_load_explicit(&mark->dozing, memory_order_relaxed))
-		hb_py_watch_wake(mark);
+		mark->wake(mark);
 }
 
 static inline void
