@@ -125,8 +125,7 @@ class Loop(LoopCore, asyncio.SelectorEventLoop):  # noqa: F821
         return removed
 
     def _is_servers(self, sig):
-        self._check_signal(sig)
-        return signal.getsignal(sig) is None
+        return isinstance(sig, int) and 0 < sig < signal.NSIG and signal.getsignal(sig) is None
 
 
 def new_event_loop():
