@@ -1,6 +1,7 @@
 # Real processes, driven through harness.py.
 TESTS += \
 	%D%/test_asgi.py \
+	%D%/test_asgi_websocket.py \
 	%D%/test_build_run.py \
 	%D%/test_cli.py \
 	%D%/test_cli_config.py \
@@ -21,6 +22,7 @@ TESTS += \
 	%D%/test_http_connections.py \
 	%D%/test_http_forwarded.py \
 	%D%/test_http_responses.py \
+	%D%/test_lifespan.py \
 	%D%/test_master_control.py \
 	%D%/test_master_faults.py \
 	%D%/test_master_start.py \
