@@ -55,6 +55,11 @@ is_servers_own(struct hb_response *r, const struct hb_py_field *f, enum hb_http_
 		else
 			r->dropped = true;
 		return true;
+	case HB_HTTP_F_UPGRADE:
+		if (r->status != 426)
+			break;
+		r->has_upgrade = true;
+		return false;
 	}
 	if (!hb_http_hop_by_hop(f->name, f->name_len))
 		return false;
@@ -147,6 +152,7 @@ hb_response_set_head(struct hb_response *r, const struct hb_py_head *head, struc
 		return hb_error_set(err, HB_ERROR_VALUE, "the status of a response is 200 or above, not %u", head->status);
 	if (!hb_http_value_ok(head->reason, head->reason_len))
 		return hb_error_set(err, HB_ERROR_VALUE, "control characters in the reason of the status");
+	r->status = head->status;
 	put_status_line(&r->head, head->status, head->reason, head->reason_len);
 	for (size_t i = 0; i < head->count; i++)
 		if (add_field(r, &head->fields[i], err) == -1) {
@@ -157,7 +163,6 @@ hb_response_set_head(struct hb_response *r, const struct hb_py_head *head, struc
 		hb_response_reset(r);
 		return hb_error_set(err, HB_ERROR_MEMORY, "no memory for the response's head");
 	}
-	r->status = head->status;
 	return 0;
 }
 
@@ -187,7 +192,7 @@ hb_response_commit(struct hb_response *r, const struct hb_response_context *c, s
 {
 	static const char date[] = "Date: ", server[] = "Server: hornbeam\r\n", length[] = "Content-Length: ",
 	                  chunked[] = "Transfer-Encoding: chunked\r\n", close[] = "Connection: close\r\n",
-	                  keep_alive[] = "Connection: keep-alive\r\n";
+	                  keep_alive[] = "Connection: keep-alive\r\n", upgrade[] = "Connection: upgrade\r\n";
 	bool keep = c->keep && !r->close_asked;
 	unsigned char *p;
 
@@ -221,6 +226,8 @@ hb_response_commit(struct hb_response *r, const struct hb_response_context *c, s
 		p = put(p, "\r\n", 2);
 	} else if (r->chunked)
 		p = put(p, chunked, sizeof chunked - 1);
+	if (r->has_upgrade) /* a 426 says what to upgrade to (RFC 9110 15.5.22, 7.8) */
+		p = put(p, upgrade, sizeof upgrade - 1);
 	if (!keep)
 		p = put(p, close, sizeof close - 1);
 	else if (c->minor == 0)

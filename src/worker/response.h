@@ -18,6 +18,7 @@ struct hb_response {
 	uint64_t chunk_left; /* of the chunk that was begun */
 	bool has_date;
 	bool has_server;
+	bool has_upgrade;    /* of a 426 */
 	bool close_asked;    /* the application sent Connection: close */
 	bool dropped;        /* it sent other fields that are the connection's own */
 	bool committed;

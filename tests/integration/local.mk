@@ -30,11 +30,12 @@ TESTS += \
 	%D%/test_reload.py \
 	%D%/test_reload_faults.py \
 	%D%/test_spec_state.py \
+	%D%/test_websocket_conformance.py \
 	%D%/test_worker.py \
 	%D%/test_worker_faults.py \
 	%D%/test_wsgi.py
 EXTRA_DIST += %D%/README %D%/asgi_apps.py %D%/conftest.py %D%/evaluator.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
-	%D%/nginx.py %D%/sites.py
+	%D%/nginx.py %D%/sites.py %D%/ws_cases.py %D%/ws_client.py
 # The applications of the frameworks' tests.
 EXTRA_DIST += \
 	%D%/webapps/flask_app.py \
