@@ -48,12 +48,12 @@ void hb_py_place_free(struct hb_py *py, struct hb_py_place *place);
 
 /*
  * The asyncio loop, whose selector is the event base: it calls wait without
- * the GIL, for so many microseconds at most (-1: until something comes), then
- * work with it.  ready is called once, when every lifespan has started; from
+ * the GIL, until an event comes (one that it has set itself, too) or not at
+ * all, then work with it.  ready is called once, when every lifespan has started; from
  * then on requests may be run.
  */
 struct hb_py_loop_hooks {
-	void (*wait)(void *arg, int64_t microseconds);
+	void (*wait)(void *arg, bool block);
 	void (*work)(void *arg);
 	void (*ready)(void *arg);
 	void *arg;

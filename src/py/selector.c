@@ -76,15 +76,15 @@ set_timer(struct hb_selector *s, int64_t deadline)
 }
 
 static void
-wait_alone(struct hb_selector *s, int64_t microseconds)
+wait_alone(struct hb_selector *s, bool block)
 {
-	event_base_loop(s->base, EVLOOP_ONCE | (microseconds == 0 ? EVLOOP_NONBLOCK : 0));
+	event_base_loop(s->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
 }
 
 int
 hb_selector_wait(struct hb_selector *s, int64_t deadline)
 {
-	int64_t microseconds = deadline == HB_SELECT_POLL ? 0 : -1;
+	bool block = deadline != HB_SELECT_POLL;
 	PyThreadState *left;
 
 	if (deadline != HB_SELECT_POLL && deadline != HB_SELECT_FOREVER)
@@ -93,9 +93,9 @@ hb_selector_wait(struct hb_selector *s, int64_t deadline)
 	s->waiting = true;
 	left = PyEval_SaveThread();
 	if (s->hooks.wait != NULL)
-		s->hooks.wait(s->hooks.arg, microseconds);
+		s->hooks.wait(s->hooks.arg, block);
 	else
-		wait_alone(s, microseconds);
+		wait_alone(s, block);
 	PyEval_RestoreThread(left);
 	s->waiting = false;
 	hb_py_watch_begin(s->mark);

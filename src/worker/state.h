@@ -94,7 +94,6 @@ struct hb_worker {
 	pthread_mutex_t shared;  /* what threads of the pool use of it too */
 	bool async;        /* an ASGI application is mounted: asyncio runs the loop */
 	bool entered;      /* the GIL is held */
-	struct event wakeup; /* when asyncio has something to do */
 	struct event graceful; /* the time of a drain is up */
 	struct event idle_grace;
 	atomic_bool draining;

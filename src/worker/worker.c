@@ -122,9 +122,6 @@ set_loop(struct hb_worker *w)
 
 	if (config != NULL) {
 		event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
-		/* They cost a timerfd_settime(2) for each wait; asyncio's timeouts are that fine, the server's own are not. */
-		if (w->async)
-			event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
 		w->base = event_base_new_with_config(config);
 		event_config_free(config);
 	}
@@ -138,18 +135,6 @@ set_loop(struct hb_worker *w)
 	evtimer_assign(&w->tick, w->base, on_tick, w);
 	set_signals(w);
 	return EX_OK;
-}
-
-/* What the applications speak is known when they are imported, and signals want handlers before. */
-static int
-set_precise_loop(struct hb_worker *w)
-{
-	event_del(&w->channel);
-	event_del(&w->terminate);
-	event_del(&w->reopen);
-	event_base_free(w->base);
-	w->base = NULL;
-	return set_loop(w);
 }
 
 static void
@@ -334,28 +319,17 @@ pass(struct hb_worker *w)
 	clean_up(w);
 }
 
-static void
-on_wakeup(int fd, short what, void *arg)
-{
-	hb_worker_wake(arg);
-}
-
 /* asyncio's turn to wait: first goes out what its tasks have written. */
 static void
-loop_wait(void *arg, int64_t microseconds)
+loop_wait(void *arg, bool block)
 {
 	struct hb_worker *w = arg;
-	struct timeval tv = {microseconds / 1000000, microseconds % 1000000};
 
 	w->entered = false;
 	hb_conn_flush_all(w);
 	if (w->access.buf.len > 0)
 		hb_access_flush(&w->access);
-	if (microseconds > 0)
-		event_add(&w->wakeup, &tv);
-	wait_for_events(w, microseconds != 0);
-	if (microseconds > 0)
-		event_del(&w->wakeup);
+	wait_for_events(w, block);
 }
 
 static void
@@ -401,8 +375,6 @@ set_up(struct hb_worker *w)
 	status = set_loop(w);
 	if (status == EX_OK)
 		status = hb_applications_start(w);
-	if (status == EX_OK && w->async)
-		status = set_precise_loop(w);
 	if (status == EX_OK && (w->config->threads > 1 || w->async) && hb_pool_start(w, &err) == -1) {
 		hb_err("%s", err.text);
 		status = EX_OSERR;
@@ -460,7 +432,6 @@ serve_with_asyncio(struct hb_worker *w)
 	const struct hb_py_loop_hooks hooks = {loop_wait, loop_work, open_for_business, w};
 	struct hb_error err;
 
-	evtimer_assign(&w->wakeup, w->base, on_wakeup, w);
 	if (hb_py_loop_run(w->py, w->base, &hooks, &err) == 0)
 		return EX_OK;
 	hb_err("%s", err.text);
