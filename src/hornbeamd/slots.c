@@ -29,7 +29,7 @@ hb_slots_take(struct hb_slots *slots, unsigned *slot)
 void
 hb_slots_stop(struct hb_slots *slots, unsigned slot)
 {
-	atomic_store(&slots->shared->slots[slot].accepting, 0);
+	atomic_store(&slots->shared->slots[slot].accepting, HB_WORKER_CLOSED);
 }
 
 void
@@ -37,7 +37,7 @@ hb_slots_rest(struct hb_slots *slots, unsigned slot)
 {
 	struct hb_worker_counters *c = &slots->shared->slots[slot];
 
-	atomic_store(&c->accepting, 0);
+	atomic_store(&c->accepting, HB_WORKER_CLOSED);
 	atomic_store(&c->connections, 0);
 	atomic_store(&c->active, 0);
 }

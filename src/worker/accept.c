@@ -37,6 +37,13 @@ struct hb_accept_peer {
 	int64_t lags_until;
 };
 
+/* For the others to see. */
+static void
+publish(struct hb_worker *w, enum hb_worker_accepting accepting)
+{
+	atomic_store_explicit(&w->counters->accepting, accepting, memory_order_relaxed);
+}
+
 static void
 pause_accepting(struct hb_worker *w, int microseconds)
 {
@@ -52,14 +59,14 @@ pause_accepting(struct hb_worker *w, int microseconds)
 static void
 resume_accepting(struct hb_worker *w)
 {
-	/* asyncio's loop passes here while the lifespans start, before hb_accept_start */
-	if (w->accept.on || w->draining || !event_initialized(&w->accept.again))
+	if (w->accept.on || w->draining)
 		return;
 	event_del(&w->accept.again);
 	for (size_t i = 0; i < w->listeners_count; i++)
 		event_add(&w->listeners[i].event, NULL);
 	w->accept.on = true;
 	w->accept.slices = 0;
+	publish(w, HB_WORKER_ACCEPTS);
 }
 
 /* Calls one of the other workers that accept, or NULL behind the last; *i starts as 0. */
@@ -106,10 +113,11 @@ leave_to_others(struct hb_worker *w)
 	for (uint32_t i = 0; (c = next_peer(w, &i)) != NULL;)
 		w->accept.peers[i - 1] = (struct hb_accept_peer){.accepted = accepted(c)};
 	w->accept.slices = SLICES;
+	publish(w, HB_WORKER_WAITS);
 	pause_accepting(w, SLICE_MICROSECONDS);
 }
 
-/* Somebody still waits. */
+/* Somebody still waits.  Who waits too does not lag. */
 static void
 judge_others(struct hb_worker *w)
 {
@@ -118,7 +126,8 @@ judge_others(struct hb_worker *w)
 	for (uint32_t i = 0; (c = next_peer(w, &i)) != NULL;) {
 		struct hb_accept_peer *peer = &w->accept.peers[i - 1];
 
-		if (accepted(c) == peer->accepted)
+		if (accepted(c) == peer->accepted &&
+		    atomic_load_explicit(&c->accepting, memory_order_relaxed) == HB_WORKER_ACCEPTS)
 			peer->lags_until = w->now + LAG_MS;
 	}
 }
@@ -250,17 +259,14 @@ hb_accept_start(struct hb_worker *w)
 		event_assign(&l->event, w->base, l->fd, EV_READ | EV_PERSIST, on_connection, l);
 	}
 	resume_accepting(w);
-	atomic_store(&w->counters->accepting, 1);
 }
 
 void
 hb_accept_stop(struct hb_worker *w)
 {
-	atomic_store(&w->counters->accepting, 0);
-	if (event_initialized(&w->accept.again)) {
-		pause_accepting(w, 0);
-		event_del(&w->accept.again);
-	}
+	publish(w, HB_WORKER_CLOSED);
+	pause_accepting(w, 0);
+	event_del(&w->accept.again);
 	for (size_t i = 0; i < w->listeners_count; i++)
 		hb_fd_close(&w->listeners[i].fd);
 	free(w->accept.peers);
@@ -270,7 +276,7 @@ hb_accept_stop(struct hb_worker *w)
 void
 hb_accept_check(struct hb_worker *w)
 {
-	if (!w->accept.on && event_initialized(&w->accept.again) && !evtimer_pending(&w->accept.again, NULL) &&
+	if (!w->accept.on && !evtimer_pending(&w->accept.again, NULL) &&
 	    w->conns_count < w->config->limits.connections)
 		resume_accepting(w);
 }

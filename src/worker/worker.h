@@ -41,7 +41,13 @@ struct hb_worker_counters {
 	_Atomic uint32_t connections;           /* open now */
 	_Atomic uint32_t active;                /* requests in the application now */
 	_Atomic uint32_t accepted;              /* connections so far; wraps */
-	_Atomic uint32_t accepting;             /* serves, and is not draining */
+	_Atomic uint32_t accepting;             /* an enum hb_worker_accepting */
+};
+
+enum hb_worker_accepting {
+	HB_WORKER_CLOSED, /* not yet, or draining */
+	HB_WORKER_ACCEPTS,
+	HB_WORKER_WAITS   /* leaves those who come to others for a moment */
 };
 
 /* A worker and its replacement live side by side, and so do the workers before and after a reload. */

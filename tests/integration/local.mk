@@ -32,6 +32,7 @@ TESTS += \
 	%D%/test_reload_faults.py \
 	%D%/test_spec_state.py \
 	%D%/test_websocket_conformance.py \
+	%D%/test_spread.py \
 	%D%/test_worker.py \
 	%D%/test_worker_faults.py \
 	%D%/test_wsgi.py
