@@ -202,8 +202,8 @@ hb_py_take_exception(struct hb_error *err, enum hb_error_kind kind, const char *
 	text = value != NULL ? PyObject_Str(value) : NULL;
 	if (text != NULL)
 		p = PyUnicode_AsUTF8(text);
-	hb_error_set(err, kind, "%s: %s: %s", what, type != NULL ? ((PyTypeObject *)type)->tp_name : "failed",
-	    p != NULL ? p : "");
+	hb_error_set(err, kind, "%s: %s%s%s", what, type != NULL ? ((PyTypeObject *)type)->tp_name : "failed",
+	    p != NULL && *p != '\0' ? ": " : "", p != NULL ? p : "");
 	PyErr_Clear();
 	Py_XDECREF(text);
 	Py_XDECREF(type);

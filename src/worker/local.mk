@@ -16,6 +16,7 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/rate.c %D%/rate.h \
 	%D%/respond.c %D%/respond.h \
 	%D%/response.c %D%/response.h \
+	%D%/retire.c %D%/retire.h \
 	%D%/route.c %D%/route.h \
 	%D%/state.h \
 	%D%/timers.c %D%/timers.h \

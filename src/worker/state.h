@@ -96,6 +96,8 @@ struct hb_worker {
 	bool entered;      /* the GIL is held */
 	struct event graceful; /* the time of a drain is up */
 	struct event idle_grace;
+	uint64_t retire_at; /* the count of requests at which it asks for another in its place */
+	bool retiring;      /* it has asked */
 	atomic_bool draining;
 	bool gently;       /* idle connections are kept for a while */
 	bool cutting;      /* it is up: what goes on is ended */

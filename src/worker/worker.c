@@ -21,6 +21,7 @@
 #include "worker/drain.h"
 #include "worker/pool.h"
 #include "worker/respond.h"
+#include "worker/retire.h"
 #include "worker/state.h"
 #include "worker/websocket.h"
 
@@ -291,6 +292,7 @@ static void
 clean_up(struct hb_worker *w)
 {
 	hb_accept_due(w);
+	hb_retire_check(w);
 	if (!TAILQ_EMPTY(&w->dead) && may_bury(w)) {
 		enter(w);
 		bury(w);
@@ -366,6 +368,7 @@ set_up(struct hb_worker *w)
 	w->date = (struct hb_http_date)HB_HTTP_DATE_INIT;
 	w->now = hb_clock_ms();
 	set_limits(w);
+	hb_retire_init(w);
 	w->trust = hb_trust_new((const char *const *)w->config->forwarded.trust, w->config->forwarded.trust_count);
 	hb_respond_init(w);
 	if (hb_access_open(&w->access, w->config->log.access, w->config->log.access_format, &err) == -1) {

@@ -27,6 +27,7 @@ TESTS += \
 	%D%/test_master_control.py \
 	%D%/test_master_faults.py \
 	%D%/test_master_start.py \
+	%D%/test_max_requests.py \
 	%D%/test_python_module.py \
 	%D%/test_reload.py \
 	%D%/test_reload_faults.py \
