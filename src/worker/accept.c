@@ -59,7 +59,7 @@ pause_accepting(struct hb_worker *w, int microseconds)
 static void
 resume_accepting(struct hb_worker *w)
 {
-	if (w->accept.on || w->draining)
+	if (w->accept.on || !w->accept.open)
 		return;
 	event_del(&w->accept.again);
 	for (size_t i = 0; i < w->listeners_count; i++)
@@ -258,6 +258,7 @@ hb_accept_start(struct hb_worker *w)
 
 		event_assign(&l->event, w->base, l->fd, EV_READ | EV_PERSIST, on_connection, l);
 	}
+	w->accept.open = true;
 	resume_accepting(w);
 }
 
@@ -265,8 +266,11 @@ void
 hb_accept_stop(struct hb_worker *w)
 {
 	publish(w, HB_WORKER_CLOSED);
-	pause_accepting(w, 0);
-	event_del(&w->accept.again);
+	if (w->accept.open) {
+		pause_accepting(w, 0);
+		event_del(&w->accept.again);
+	}
+	w->accept.open = false;
 	for (size_t i = 0; i < w->listeners_count; i++)
 		hb_fd_close(&w->listeners[i].fd);
 	free(w->accept.peers);
@@ -276,7 +280,7 @@ hb_accept_stop(struct hb_worker *w)
 void
 hb_accept_check(struct hb_worker *w)
 {
-	if (!w->accept.on && !evtimer_pending(&w->accept.again, NULL) &&
+	if (w->accept.open && !w->accept.on && !evtimer_pending(&w->accept.again, NULL) &&
 	    w->conns_count < w->config->limits.connections)
 		resume_accepting(w);
 }

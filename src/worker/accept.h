@@ -14,6 +14,7 @@ struct hb_worker;
 struct hb_accept_peer;
 
 struct hb_accept {
+	bool open;    /* begun, and not stopped */
 	bool on;      /* the listeners are watched */
 	bool shared;  /* there are other workers */
 	bool due;     /* somebody waits; shared only */

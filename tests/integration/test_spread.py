@@ -31,7 +31,7 @@ WAIT = b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 def daemon_with(workers, **config):
-    return Daemon("app:application", files={"app.py": APP}, config={"workers": workers, **config})
+    return Daemon("app:application", files={"app.py": APP}, config={"workers": workers, "threads": 1, **config})
 
 
 class Held(contextlib.ExitStack):
