@@ -249,6 +249,8 @@ on_again(int fd, short what, void *arg)
 void
 hb_accept_start(struct hb_worker *w)
 {
+	if (w->draining)
+		return;
 	w->accept.shared = w->config->workers > 1;
 	if (w->accept.shared)
 		w->accept.peers = hb_xcalloc(HB_WORKER_SLOTS, sizeof *w->accept.peers);

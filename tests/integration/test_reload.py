@@ -270,7 +270,7 @@ def test_a_slow_request_of_the_old_generation_ends_while_the_new_one_serves():
 
 
 def test_an_old_worker_that_does_not_end_is_killed_after_the_graceful_timeout():
-    with daemon_with(timeouts={"graceful": "200ms"}) as d:
+    with daemon_with(threads=1, timeouts={"graceful": "200ms"}) as d:
         with d.connect(60) as s:
             s.sendall(b"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n")
             eventually((d.dir / "app" / "here").exists)
