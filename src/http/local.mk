@@ -22,7 +22,8 @@ noinst_LTLIBRARIES += %D%/libhttp.la
 %C%_libhttp_la_CPPFLAGS = $(AM_CPPFLAGS) $(CRYPTO_CFLAGS) $(ZLIB_CFLAGS)
 %C%_libhttp_la_LIBADD = $(CRYPTO_LIBS) $(ZLIB_LIBS)
 
-HTTP_CASES = tests/unit/http_cases.c tests/unit/http_cases.h
+CASE_FILE = tests/unit/case_file.c tests/unit/case_file.h
+HTTP_CASES = tests/unit/http_cases.c tests/unit/http_cases.h $(CASE_FILE)
 HTTP_RUN = tests/unit/http_run.c tests/unit/http_run.h
 HTTP_FUZZ = tests/fuzz/fuzz_http.c tests/fuzz/fuzz_http.h $(HTTP_RUN)
 EXTRA_DIST += tests/data/http/requests.txt
@@ -52,7 +53,7 @@ tests_unit_test_http_forwarded_CPPFLAGS = $(UNIT_CPPFLAGS) -I$(top_srcdir)/tests
 tests_unit_test_http_forwarded_LDADD = src/http/libhttp.la $(UNIT_LIBS)
 
 WS_RUN = tests/unit/ws_run.c tests/unit/ws_run.h
-WS_CASES = tests/unit/ws_cases.c tests/unit/ws_cases.h $(WS_RUN)
+WS_CASES = tests/unit/ws_cases.c tests/unit/ws_cases.h $(CASE_FILE) $(WS_RUN)
 WS_FUZZ = tests/fuzz/fuzz_ws.c tests/fuzz/fuzz_ws.h
 EXTRA_DIST += tests/data/http/websocket.txt
 

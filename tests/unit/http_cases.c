@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "case_file.h"
 #include "common/str.h"
 
 const struct hb_http_limits http_case_limits = {
@@ -14,31 +15,18 @@ const struct hb_http_limits http_case_limits = {
 	.body = 65536,
 };
 
-struct reader {
-	const char *file;
-	int line;
-	struct http_cases *cases;
-};
-
-static _Noreturn void
-malformed(const struct reader *r, const char *cause)
-{
-	fprintf(stderr, "%s:%d: %s\n", r->file, r->line, cause);
-	exit(99);
-}
-
 static int
-hex(const struct reader *r, char c)
+hex(const struct case_file *r, char c)
 {
 	const char *digits = "0123456789abcdef", *at = strchr(digits, c);
 
 	if (c == '\0' || at == NULL)
-		malformed(r, "\\x wants two lower-case hexadecimal digits");
+		case_malformed(r, "\\x wants two lower-case hexadecimal digits");
 	return (int)(at - digits);
 }
 
 static void
-unescape(const struct reader *r, const char *s, struct hb_buf *out)
+unescape(const struct case_file *r, const char *s, struct hb_buf *out)
 {
 	for (; *s != '\0'; s++) {
 		if (*s != '\\') {
@@ -66,31 +54,33 @@ unescape(const struct reader *r, const char *s, struct hb_buf *out)
 			s += 2;
 			break;
 		default:
-			malformed(r, "unknown escape");
+			case_malformed(r, "unknown escape");
 		}
 	}
 }
 
 static struct http_case *
-current(const struct reader *r)
+current(const struct case_file *r)
 {
-	if (r->cases->count == 0)
-		malformed(r, "a case starts with name:");
-	return &r->cases->cases[r->cases->count - 1];
+	struct http_cases *all = r->cases;
+
+	if (all->count == 0)
+		case_malformed(r, "a case starts with name:");
+	return &all->cases[all->count - 1];
 }
 
 static struct http_answer *
-answer(const struct reader *r)
+answer(const struct case_file *r)
 {
 	struct http_case *c = current(r);
 
 	if (c->answers_count == 0)
-		malformed(r, "follows an expect:");
+		case_malformed(r, "follows an expect:");
 	return &c->answers[c->answers_count - 1];
 }
 
 static void
-start_case(struct reader *r, const char *name)
+start_case(struct case_file *r, const char *name)
 {
 	struct http_cases *all = r->cases;
 
@@ -103,14 +93,14 @@ start_case(struct reader *r, const char *name)
 
 /* "ok METHOD TARGET keep|close", "more" or a status. */
 static void
-expect(const struct reader *r, const char *text)
+expect(const struct case_file *r, const char *text)
 {
 	struct http_case *c = current(r);
 	struct http_answer *a;
 	char method[64], target[512], connection[16];
 
 	if (c->answers_count == HTTP_ANSWERS)
-		malformed(r, "too many expect:");
+		case_malformed(r, "too many expect:");
 	a = &c->answers[c->answers_count++];
 	if (strcmp(text, "more") == 0) {
 		a->more = true;
@@ -119,103 +109,77 @@ expect(const struct reader *r, const char *text)
 		a->target = hb_xstrdup(target);
 		a->keep_alive = strcmp(connection, "keep") == 0;
 		if (!a->keep_alive && strcmp(connection, "close") != 0)
-			malformed(r, "expect: ok METHOD TARGET keep|close");
+			case_malformed(r, "expect: ok METHOD TARGET keep|close");
 	} else {
 		a->status = (unsigned)strtoul(text, NULL, 10);
 		if (a->status < 400 || a->status > 599)
-			malformed(r, "expect: wants ok, more or a status");
+			case_malformed(r, "expect: wants ok, more or a status");
 	}
 }
 
 static void
-repeat(const struct reader *r, const char *text)
+repeat(const struct case_file *r, const char *text)
 {
 	char *rest;
 	unsigned long n = strtoul(text, &rest, 10);
 
 	if (n == 0 || *rest != ' ')
-		malformed(r, "repeat: COUNT BYTES");
+		case_malformed(r, "repeat: COUNT BYTES");
 	while (n-- > 0)
 		unescape(r, rest + 1, &current(r)->bytes);
 }
 
 static void
-read_line(struct reader *r, char *line)
+take(struct case_file *r, const char *key, char *text)
 {
-	char *text = strchr(line, ':');
-
-	if (line[0] == '\0' || line[0] == '#')
-		return;
-	if (text == NULL)
-		malformed(r, "KEY: TEXT expected");
-	*text++ = '\0';
-	if (*text == ' ')
-		text++;
-	if (strcmp(line, "name") == 0)
+	if (strcmp(key, "name") == 0)
 		start_case(r, text);
-	else if (strcmp(line, "rule") == 0)
+	else if (strcmp(key, "rule") == 0)
 		current(r)->rule = hb_xstrdup(text);
-	else if (strcmp(line, "llhttp") == 0)
+	else if (strcmp(key, "llhttp") == 0)
 		current(r)->llhttp = hb_xstrdup(text);
-	else if (strcmp(line, "send") == 0)
+	else if (strcmp(key, "send") == 0)
 		unescape(r, text, &current(r)->bytes);
-	else if (strcmp(line, "repeat") == 0)
+	else if (strcmp(key, "repeat") == 0)
 		repeat(r, text);
-	else if (strcmp(line, "expect") == 0)
+	else if (strcmp(key, "expect") == 0)
 		expect(r, text);
-	else if (strcmp(line, "host") == 0)
+	else if (strcmp(key, "host") == 0)
 		answer(r)->host = hb_xstrdup(text);
-	else if (strcmp(line, "path") == 0)
+	else if (strcmp(key, "path") == 0)
 		answer(r)->path = hb_xstrdup(text);
-	else if (strcmp(line, "query") == 0)
+	else if (strcmp(key, "query") == 0)
 		answer(r)->query = hb_xstrdup(text);
-	else if (strcmp(line, "field") == 0) {
+	else if (strcmp(key, "field") == 0) {
 		char *value = strchr(text, '=');
 
 		if (value == NULL)
-			malformed(r, "field: NAME=VALUE");
+			case_malformed(r, "field: NAME=VALUE");
 		*value++ = '\0';
 		answer(r)->field = hb_xstrdup(text);
 		unescape(r, value, &answer(r)->value);
-	} else if (strcmp(line, "body") == 0) {
+	} else if (strcmp(key, "body") == 0) {
 		unescape(r, text, &answer(r)->body);
 	} else {
-		malformed(r, "unknown key");
+		case_malformed(r, "unknown key");
 	}
 }
 
 struct http_cases *
 http_cases_load(void)
 {
-	const char *dir = getenv("top_srcdir");
-	char *file = hb_xasprintf("%s/tests/data/http/requests.txt", dir != NULL ? dir : ".");
-	struct reader r = { file, 0, hb_xcalloc(1, sizeof(struct http_cases)) };
-	FILE *in = fopen(file, "r");
-	char *line = NULL;
-	size_t size = 0;
-	ssize_t n;
+	struct http_cases *all = hb_xcalloc(1, sizeof(*all));
+	struct case_file r = case_file_read("requests.txt", all, take);
 
-	if (in == NULL) {
-		perror(file);
-		exit(99);
-	}
-	while ((n = getline(&line, &size, in)) > 0) {
-		r.line++;
-		if (line[n - 1] == '\n')
-			line[n - 1] = '\0';
-		read_line(&r, line);
-	}
-	for (size_t i = 0; i < r.cases->count; i++) {
-		struct http_case *c = &r.cases->cases[i];
+	for (size_t i = 0; i < all->count; i++) {
+		struct http_case *c = &all->cases[i];
 
 		r.line = c->line;
 		if (c->rule == NULL || c->bytes.len == 0 || c->answers_count == 0)
-			malformed(&r, "a case has name, rule, send and expect");
+			case_malformed(&r, "a case has name, rule, send and expect");
 	}
-	free(line);
-	fclose(in);
-	free(file);
-	return r.cases;
+	free(r.path);
+	return all;
 }
 
 void

@@ -5,25 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "case_file.h"
 #include "common/str.h"
 #include "http/parse.h"
 
-struct reader {
-	const char *file;
-	int line;
-	struct ws_cases *cases;
-};
-
-static _Noreturn void
-malformed(const struct reader *r, const char *cause)
-{
-	fprintf(stderr, "%s:%d: %s\n", r->file, r->line, cause);
-	exit(99);
-}
-
 /* "[COUNT*]HEX", blanks anywhere. */
 static void
-unhex(const struct reader *r, const char *s, struct hb_buf *out)
+unhex(const struct case_file *r, const char *s, struct hb_buf *out)
 {
 	const char *star = strchr(s, '*');
 	unsigned long times = star != NULL ? strtoul(s, NULL, 10) : 1;
@@ -37,7 +25,7 @@ unhex(const struct reader *r, const char *s, struct hb_buf *out)
 		high = hb_http_hex((unsigned char)s[0]);
 		low = s[1] != '\0' ? hb_http_hex((unsigned char)s[1]) : -1;
 		if (high < 0 || low < 0)
-			malformed(r, "hexadecimal digits expected, in pairs");
+			case_malformed(r, "hexadecimal digits expected, in pairs");
 		hb_buf_add_u8(&once, (uint8_t)(high << 4 | low));
 		s++;
 	}
@@ -47,15 +35,17 @@ unhex(const struct reader *r, const char *s, struct hb_buf *out)
 }
 
 static struct ws_case *
-current(const struct reader *r)
+current(const struct case_file *r)
 {
-	if (r->cases->count == 0)
-		malformed(r, "a case starts with name:");
-	return &r->cases->cases[r->cases->count - 1];
+	struct ws_cases *all = r->cases;
+
+	if (all->count == 0)
+		case_malformed(r, "a case starts with name:");
+	return &all->cases[all->count - 1];
 }
 
 static void
-start_case(struct reader *r, const char *name)
+start_case(struct case_file *r, const char *name)
 {
 	struct ws_cases *all = r->cases;
 
@@ -66,7 +56,7 @@ start_case(struct reader *r, const char *name)
 
 /* "KEY DATA" */
 static void
-masked(const struct reader *r, char *text)
+masked(const struct case_file *r, char *text)
 {
 	struct hb_buf key = HB_BUF_INIT, *bytes = &current(r)->bytes;
 	char *data = strchr(text, ' ');
@@ -76,7 +66,7 @@ masked(const struct reader *r, char *text)
 		*data++ = '\0';
 	unhex(r, text, &key);
 	if (key.len != 4)
-		malformed(r, "masked: KEY DATA");
+		case_malformed(r, "masked: KEY DATA");
 	hb_buf_add(bytes, key.data, key.len);
 	at = bytes->len;
 	unhex(r, data != NULL ? data : "", bytes);
@@ -87,7 +77,7 @@ masked(const struct reader *r, char *text)
 }
 
 static void
-expect(const struct reader *r, const char *text)
+expect(const struct case_file *r, const char *text)
 {
 	static const struct {
 		const char *word;
@@ -125,67 +115,41 @@ expect(const struct reader *r, const char *text)
 		hb_buf_free(&data);
 		return;
 	}
-	malformed(r, "expect: wants text, binary, ping, pong, close or error");
+	case_malformed(r, "expect: wants text, binary, ping, pong, close or error");
 }
 
 static void
-read_line(struct reader *r, char *line)
+take(struct case_file *r, const char *key, char *text)
 {
-	char *text = strchr(line, ':');
-
-	if (line[0] == '\0' || line[0] == '#')
-		return;
-	if (text == NULL)
-		malformed(r, "KEY: TEXT expected");
-	*text++ = '\0';
-	if (*text == ' ')
-		text++;
-	if (strcmp(line, "name") == 0)
+	if (strcmp(key, "name") == 0)
 		start_case(r, text);
-	else if (strcmp(line, "rule") == 0)
+	else if (strcmp(key, "rule") == 0)
 		current(r)->rule = hb_xstrdup(text);
-	else if (strcmp(line, "deflate") == 0)
+	else if (strcmp(key, "deflate") == 0)
 		current(r)->deflate = strcmp(text, "yes") == 0;
-	else if (strcmp(line, "send") == 0)
+	else if (strcmp(key, "send") == 0)
 		unhex(r, text, &current(r)->bytes);
-	else if (strcmp(line, "masked") == 0)
+	else if (strcmp(key, "masked") == 0)
 		masked(r, text);
-	else if (strcmp(line, "expect") == 0)
+	else if (strcmp(key, "expect") == 0)
 		expect(r, text);
 	else
-		malformed(r, "unknown key");
+		case_malformed(r, "unknown key");
 }
 
 struct ws_cases *
 ws_cases_load(void)
 {
-	const char *dir = getenv("top_srcdir");
-	char *file = hb_xasprintf("%s/tests/data/http/websocket.txt", dir != NULL ? dir : ".");
-	struct reader r = { file, 0, hb_xcalloc(1, sizeof(struct ws_cases)) };
-	FILE *in = fopen(file, "r");
-	char *line = NULL;
-	size_t size = 0;
-	ssize_t n;
+	struct ws_cases *all = hb_xcalloc(1, sizeof(*all));
+	struct case_file r = case_file_read("websocket.txt", all, take);
 
-	if (in == NULL) {
-		perror(file);
-		exit(99);
+	for (size_t i = 0; i < all->count; i++) {
+		r.line = all->cases[i].line;
+		if (all->cases[i].rule == NULL || all->cases[i].bytes.len == 0)
+			case_malformed(&r, "a case has name, rule and send");
 	}
-	while ((n = getline(&line, &size, in)) > 0) {
-		r.line++;
-		if (line[n - 1] == '\n')
-			line[n - 1] = '\0';
-		read_line(&r, line);
-	}
-	for (size_t i = 0; i < r.cases->count; i++) {
-		r.line = r.cases->cases[i].line;
-		if (r.cases->cases[i].rule == NULL || r.cases->cases[i].bytes.len == 0)
-			malformed(&r, "a case has name, rule and send");
-	}
-	free(line);
-	fclose(in);
-	free(file);
-	return r.cases;
+	free(r.path);
+	return all;
 }
 
 void
