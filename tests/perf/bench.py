@@ -13,6 +13,7 @@ import pathlib
 import resource
 import sys
 import time
+import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
 import figures_idle  # noqa: E402
@@ -53,7 +54,11 @@ def main():
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     for name in chosen:
         begin = time.monotonic()
-        SECTIONS[name]()
+        try:
+            SECTIONS[name]()
+        except Exception as e:  # the other sections still count
+            traceback.print_exc()
+            table.failed(f"section {name}", "", f"{type(e).__name__}: {e}")
         print(f"    {name}: {time.monotonic() - begin:.0f} s", file=sys.stderr)
     if not sys.argv[1:] and not table.QUICK:
         table.write_results()

@@ -52,6 +52,7 @@ def race(title, module, app, peers, *, measure=load.wrk, unit=("rate", "requests
     cpu: the target of CPU a request against the bare responder.
     """
     key, name_of, one = unit
+    measure = load.with_cpu(measure)
     whats = {peer: f"{title}, {name_of} / {peer}" for peer in peers}
     try:
         with contextlib.ExitStack() as stack:
@@ -66,6 +67,8 @@ def race(title, module, app, peers, *, measure=load.wrk, unit=("rate", "requests
             for peer, (target, _) in peers.items():
                 ratio_row(whats[peer], per_second(middle(ours, key) / one), per_second(middle(found[peer], key) / one),
                           ratio(ours, found[peer], key), target)
+            spent = ", ".join(f"{name} {us(middle(rounds, 'cpu'))}" for name, rounds in found.items())
+            print(f"    CPU a request: {spent}", flush=True)
             if cpu:
                 bare = found["responder"]
                 ratio_row(f"{title}, CPU a request / a bare libevent responder", us(middle(ours, "cpu")),

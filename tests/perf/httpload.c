@@ -44,6 +44,7 @@ struct run {
 	uint64_t opened; /* when the first request was due */
 	uint64_t begun;
 	uint64_t sent, answered, errors, retried, body;
+	uint64_t all; /* answers, in the warm-up and after the end too */
 	struct load_times times;
 };
 
@@ -142,6 +143,7 @@ finish(struct run *run, struct slot *slot, bool good, uint64_t now)
 	/* Open-loop, what counts is what was due in the window; else what was answered in it. */
 	bool counts = run->rate > 0 ? slot->due >= run->start : now >= run->start && now < run->end;
 
+	run->all++;
 	if (!good)
 		run->errors++;
 	else if (counts) {
@@ -281,9 +283,10 @@ main(int argc, char **argv)
 	run.start = run.opened + (uint64_t)(seconds * 0.15 * 1e9);
 	run.end = run.opened + (uint64_t)(seconds * 1.15 * 1e9);
 	drive(&run);
-	printf("{\"sent\": %lu, \"answered\": %lu, \"errors\": %lu, \"retried\": %lu, \"rate\": %.1f, "
+	printf("{\"all\": %lu, \"sent\": %lu, \"answered\": %lu, \"errors\": %lu, \"retried\": %lu, "
+	       "\"rate\": %.1f, "
 	       "\"body_rate\": %.1f, ",
-	    run.sent, run.answered, run.errors, run.retried, (double)run.answered / seconds,
+	    run.all, run.sent, run.answered, run.errors, run.retried, (double)run.answered / seconds,
 	    (double)run.body / seconds);
 	load_times_print(&run.times);
 	printf("}\n");

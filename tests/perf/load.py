@@ -31,16 +31,23 @@ def run(args):
     return done.stdout
 
 
+def with_cpu(measure):
+    """measure(server, seconds), and the CPU seconds that the server spent on each of what it counts as all."""
+    def measure_both(server, seconds):
+        before = cpu_seconds(server.pids)
+        found = measure(server, seconds)
+        return {**found, "cpu": (cpu_seconds(server.pids) - before) / max(1, found["all"])}
+    return measure_both
+
+
 def wrk(server, seconds):
-    """Closed loop, 50 connections: requests a second and the server's CPU seconds a request."""
-    before = cpu_seconds(server.pids)
+    """Closed loop, 50 connections."""
     out = run(["wrk", "-t1", "-c50", f"-d{max(1, round(seconds))}s", f"http://127.0.0.1:{server.port}/"])
-    spent = cpu_seconds(server.pids) - before
     trouble = re.search(r"(Non-2xx.*|Socket errors.*)", out)
     if trouble:
         raise Broken(f"wrk: {trouble[1].strip()}")
-    requests = int(re.search(r"(\d+) requests in", out)[1])
-    return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]), "cpu": spent / max(1, requests)}
+    return {"rate": float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1]),
+            "all": int(re.search(r"(\d+) requests in", out)[1])}
 
 
 def httpload(*options):

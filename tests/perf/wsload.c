@@ -310,8 +310,8 @@ open_all(struct run *run)
 static void
 print_times(const struct run *run, double seconds)
 {
-	printf(
-	    "{\"messages\": %lu, \"rate\": %.1f, ", run->times->total, (double)run->times->total / seconds);
+	printf("{\"all\": %lu, \"messages\": %lu, \"rate\": %.1f, ", run->messages, run->times->total,
+	    (double)run->times->total / seconds);
 	load_times_print(run->times);
 	printf("}\n");
 	fflush(stdout);
