@@ -145,15 +145,16 @@ hb_websocket_begin(struct hb_conn *c)
 		break;
 	}
 	ws = calloc(1, sizeof *ws);
-	if (ws != NULL)
+	if (ws != NULL) {
+		STAILQ_INIT(&ws->inbox);
 		ws->offer = malloc(sizeof offer);
+	}
 	if (ws == NULL || ws->offer == NULL || websockets(c->worker) == NULL) {
-		free(ws);
+		hb_websocket_free(ws);
 		hb_conn_answer(c, 503, "out of memory", true);
 		return -1;
 	}
 	*ws->offer = offer;
-	STAILQ_INIT(&ws->inbox);
 	c->websocket = ws;
 	c->request.subprotocols = list_subprotocols(ws, head, data);
 	return 1;
