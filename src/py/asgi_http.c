@@ -149,9 +149,10 @@ http_send(struct hb_py_asgi_call *c, PyObject *message)
 static void
 http_notify(struct hb_py_asgi_call *c, unsigned events)
 {
-	if (events & (HB_PY_GONE | HB_PY_TIMEOUT) && c->blocked)
+	if (events & HB_PY_TIMEOUT && c->blocked)
 		hb_py_response_lose(c);
-	if (events & HB_PY_WRITABLE && c->pending != NULL)
+	/* A client that has only closed its side still reads; of one that has gone this learns. */
+	if (events & (HB_PY_WRITABLE | HB_PY_GONE) && c->pending != NULL)
 		hb_py_response_push(c);
 	/* Nobody else is there to end it. */
 	if (c->ended && c->r != NULL && c->pending == NULL)

@@ -21,6 +21,7 @@ TESTS += \
 	%D%/test_flask.py \
 	%D%/test_http_conformance.py \
 	%D%/test_http_connections.py \
+	%D%/test_http_faults.py \
 	%D%/test_http_forwarded.py \
 	%D%/test_http_responses.py \
 	%D%/test_lifespan.py \
