@@ -23,6 +23,7 @@ TESTS += \
 	%D%/test_http_connections.py \
 	%D%/test_http_faults.py \
 	%D%/test_http_forwarded.py \
+	%D%/test_http_listeners.py \
 	%D%/test_http_responses.py \
 	%D%/test_lifespan.py \
 	%D%/test_master_control.py \

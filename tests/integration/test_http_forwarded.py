@@ -11,25 +11,50 @@ import pytest
 import harness
 from http_client import Reader
 
-ECHO = """
+#: Each answers with what it was told of the client, by the names of WSGI.
+APPS = {
+    "wsgi": """
 import json
 
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "application/json")])
-    names = ("REMOTE_ADDR", "REMOTE_PORT", "wsgi.url_scheme", "HTTP_HOST", "SERVER_NAME", "HTTP_X_FORWARDED_FOR")
+    names = ("REMOTE_ADDR", "REMOTE_PORT", "wsgi.url_scheme", "HTTP_HOST", "HTTP_X_FORWARDED_FOR")
     return [json.dumps({n: environ.get(n) for n in names}).encode()]
-"""
+""",
+    "asgi": """
+import json
+
+async def application(scope, receive, send):
+    client = scope["client"] or ("", "")
+    fields = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+    seen = {"REMOTE_ADDR": client[0], "REMOTE_PORT": str(client[1]), "wsgi.url_scheme": scope["scheme"],
+            "HTTP_HOST": fields.get("host"), "HTTP_X_FORWARDED_FOR": fields.get("x-forwarded-for")}
+    await send({"type": "http.response.start", "status": 200})
+    await send({"type": "http.response.body", "body": json.dumps(seen).encode()})
+""",
+}
 
 
-def daemon_with(unix=None, **forwarded):
-    d = harness.Daemon("app:application", files={"app.py": ECHO}, config={"forwarded": forwarded} if forwarded else {})
-    if unix:
-        d.config["listen"].append(f"unix:{d.dir}/http.sock")
-    return d
+@pytest.fixture(scope="module", params=["wsgi", "asgi"])
+def interface(request):
+    return request.param
 
 
 @pytest.fixture(scope="module")
-def daemon():
+def daemon_with(interface):
+    def make(unix=None, **forwarded):
+        config = {"lifespan": "off", **({"forwarded": forwarded} if forwarded else {})}
+        apps = [{"mount": "/", "app": "app:application", "interface": interface}]
+        d = harness.Daemon(apps=apps, files={"app.py": APPS[interface]}, config=config)
+        if unix:
+            d.config["listen"].append(f"unix:{d.dir}/http.sock")
+        return d
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def daemon(daemon_with):
     with daemon_with() as d:
         yield d
 
@@ -82,7 +107,7 @@ def test_what_is_malformed_is_as_if_it_were_not_there(daemon):
             assert seen["wsgi.url_scheme"] == "http", field
 
 
-def test_the_host_stays_unless_told_otherwise(daemon):
+def test_the_host_stays_unless_told_otherwise(daemon, daemon_with):
     seen = ask_once(daemon, "X-Forwarded-Host: there.example")
     assert seen["HTTP_HOST"] == "here"
     with daemon_with(host=True) as d:
@@ -94,7 +119,7 @@ def test_the_host_stays_unless_told_otherwise(daemon):
 
 
 @pytest.mark.parametrize("trust", [[], ["192.0.2.0/24", "unix:"], ["127.0.0.2", "::1"]])
-def test_who_is_not_trusted_is_not_believed(trust):
+def test_who_is_not_trusted_is_not_believed(trust, daemon_with):
     with daemon_with(trust=trust, host=True) as d:
         seen = ask_once(d, "X-Forwarded-For: 203.0.113.9", "X-Forwarded-Proto: https", "X-Forwarded-Host: there")
         assert seen["REMOTE_ADDR"] == "127.0.0.1"
@@ -104,21 +129,21 @@ def test_who_is_not_trusted_is_not_believed(trust):
         assert ask_once(d, "Forwarded: for=203.0.113.9;proto=https")["REMOTE_ADDR"] == "127.0.0.1"
 
 
-def test_proxies_in_a_row_are_skipped_where_they_are_trusted():
+def test_proxies_in_a_row_are_skipped_where_they_are_trusted(daemon_with):
     with daemon_with(trust=["127.0.0.0/8", "10.0.0.0/8"]) as d:
         assert ask_once(d, "X-Forwarded-For: 198.51.100.1, 203.0.113.9, 10.9.9.9")["REMOTE_ADDR"] == "203.0.113.9"
         assert ask_once(d, "X-Forwarded-For: 10.1.1.1, 10.9.9.9")["REMOTE_ADDR"] == "10.1.1.1"
 
 
 @pytest.mark.parametrize("trust,expected", [(["unix:"], "203.0.113.9"), (["127.0.0.1"], "")])
-def test_a_unix_peer_is_believed_where_it_is_listed(trust, expected):
+def test_a_unix_peer_is_believed_where_it_is_listed(trust, expected, daemon_with):
     with daemon_with(unix=True, trust=trust) as d, socket.socket(socket.AF_UNIX) as s:
         s.connect(f"{d.dir}/http.sock")
         assert ask(s, "X-Forwarded-For: 203.0.113.9")["REMOTE_ADDR"] == expected
         assert ask(s)["REMOTE_ADDR"] == ""
 
 
-def test_the_access_log_has_the_client():
+def test_the_access_log_has_the_client(daemon_with):
     with daemon_with() as d:
         with d.connect() as s:
             ask(s, "X-Forwarded-For: 203.0.113.9")
@@ -130,7 +155,7 @@ def test_the_access_log_has_the_client():
     assert clients == ["203.0.113.9", "127.0.0.1", "127.0.0.1"]
 
 
-def test_a_network_that_is_none_is_refused_with_its_place(tmp_path):
+def test_a_network_that_is_none_is_refused_with_its_place(daemon_with):
     with pytest.raises(AssertionError, match=r"hornbeam.yaml:\d+: forwarded.trust\[1\]: 10.0.0.1/8 is an address in a "
                                              r"network; did you mean 10.0.0.0/8\?"):
         with daemon_with(trust=["127.0.0.1", "10.0.0.1/8"]):
