@@ -414,11 +414,13 @@ hb_conn_read(struct hb_conn *c, struct hb_py_part *parts, int most, bool *last)
 static void
 discard(struct hb_conn *c)
 {
-	char sink[LINGER_READ];
+	unsigned char sink[LINGER_READ];
 	ssize_t n = recv(c->fd, sink, sizeof sink, 0);
 
 	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
 		hb_conn_kill(c);
+	else if (n > 0)
+		hb_websocket_read_on(c, sink, (size_t)n);
 }
 
 /* The next bytes of the body that an asynchronous application reads. */

@@ -239,7 +239,8 @@ hb_conn_linger(struct hb_conn *c)
 {
 	c->pos = c->start = c->len = 0;
 	hb_conn_release_input(c);
-	if (shutdown(c->fd, SHUT_WR) == -1) {
+	/* A client that sees the end of the connection before it has answered a close frame takes it for broken. */
+	if (!hb_websocket_waits(c) && shutdown(c->fd, SHUT_WR) == -1) {
 		hb_conn_kill(c);
 		return;
 	}

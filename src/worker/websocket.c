@@ -41,6 +41,8 @@ struct hb_websocket {
 	bool accepted;
 	bool close_sent;
 	bool closed;                /* CLOSED is in the inbox, or was taken from it */
+	bool heard;                 /* the peer has sent its close frame, or what no frame can follow */
+	bool over;                  /* the application has ended: messages go nowhere */
 	bool shut;                  /* our side of the connection is shut down */
 	bool pinged;                /* because of a silence */
 };
@@ -281,7 +283,7 @@ post_closed(struct hb_conn *c, unsigned code, const unsigned char *reason, size_
 {
 	struct message *m;
 
-	if (c->websocket->closed)
+	if (c->websocket->closed || c->websocket->over)
 		return;
 	c->websocket->closed = true;
 	m = malloc(sizeof *m + len);
@@ -323,6 +325,7 @@ static void
 fail(struct hb_conn *c, const struct hb_ws_event *e)
 {
 	hb_conn_log_refusal(c, e->code, e->cause, e->rule);
+	c->websocket->heard = true;
 	put_close(c, e->code, e->cause, strlen(e->cause));
 	post_closed(c, e->code, (const unsigned char *)e->cause, strlen(e->cause));
 }
@@ -330,7 +333,7 @@ fail(struct hb_conn *c, const struct hb_ws_event *e)
 static bool
 is_full(const struct hb_websocket *ws)
 {
-	return ws->inbox_bytes >= INBOX_BYTES || ws->inbox_messages >= INBOX_MESSAGES;
+	return !ws->over && (ws->inbox_bytes >= INBOX_BYTES || ws->inbox_messages >= INBOX_MESSAGES);
 }
 
 /* Returns how many of the bytes it has looked at. */
@@ -350,7 +353,7 @@ parse(struct hb_conn *c, unsigned char *data, size_t len)
 		case HB_WS_MORE:
 			return done;
 		case HB_WS_MESSAGE:
-			if (post_message(c, &e) == -1)
+			if (!ws->over && post_message(c, &e) == -1)
 				fail(c, &(struct hb_ws_event){.code = HB_WS_INTERNAL_ERROR, .cause = "out of memory",
 				            .rule = "RFC 6455 7.4.1"});
 			break;
@@ -361,6 +364,7 @@ parse(struct hb_conn *c, unsigned char *data, size_t len)
 		case HB_WS_PONG:
 			break;
 		case HB_WS_CLOSE:
+			ws->heard = true;
 			put_close(c, e.code, "", 0);
 			post_closed(c, e.code, e.data, e.len);
 			break;
@@ -399,7 +403,10 @@ take(struct hb_conn *c, unsigned char *data, size_t n)
 	if (ws->rest.len > 0) {
 		hb_buf_add(&ws->rest, data, n);
 		if (ws->rest.failed) {
-			hb_conn_lose(c);
+			if (ws->over)
+				hb_conn_kill(c);
+			else
+				hb_conn_lose(c);
 			return;
 		}
 		parse_rest(c);
@@ -514,10 +521,33 @@ hb_websocket_sent(struct hb_conn *c)
 {
 	struct hb_websocket *ws = c->websocket;
 
-	if (!ws->close_sent || !ws->closed || ws->shut || c->fd == -1)
+	if (!ws->close_sent || !ws->heard || ws->shut || c->fd == -1)
 		return;
 	ws->shut = true;
 	(void)shutdown(c->fd, SHUT_WR);
+}
+
+bool
+hb_websocket_waits(struct hb_conn *c)
+{
+	struct hb_websocket *ws = c->websocket;
+
+	if (!hb_websocket_accepted(c) || !ws->close_sent)
+		return false;
+	ws->over = true;
+	parse_rest(c);
+	return !ws->heard;
+}
+
+void
+hb_websocket_read_on(struct hb_conn *c, unsigned char *data, size_t n)
+{
+	struct hb_websocket *ws = c->websocket;
+
+	if (!hb_websocket_accepted(c) || !ws->over || ws->heard)
+		return;
+	take(c, data, n);
+	hb_websocket_sent(c);
 }
 
 void

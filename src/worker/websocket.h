@@ -42,6 +42,10 @@ void hb_websocket_readable(struct hb_conn *c);
 void hb_websocket_sent(struct hb_conn *c);
 /* Nothing has come for websocket.idle. */
 void hb_websocket_silent(struct hb_conn *c);
+/* The application has ended and all is sent: whether the peer's close frame is still to come. */
+bool hb_websocket_waits(struct hb_conn *c);
+/* What comes meanwhile. */
+void hb_websocket_read_on(struct hb_conn *c, unsigned char *data, size_t n);
 /* Ends it from the server's side; the application is told. */
 void hb_websocket_end(struct hb_conn *c, unsigned code);
 

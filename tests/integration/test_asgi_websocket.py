@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import select
 import urllib.parse
 
 import pytest
 import websockets
+import ws_client
 from harness import SLOW, Daemon, eventually, resident
 from http_client import Reader
 
@@ -292,6 +294,21 @@ def test_a_close_has_its_code_and_reason(app):
     assert run(end_of(app, "/closing")) == ([], 4001, "enough é")
     found = noted(app, 3)
     assert found[0]["type"] == "websocket.disconnect" and found[0]["code"] == 4001
+
+
+@pytest.mark.parametrize("path", ["/leave", "/closing"])
+def test_the_connection_stays_until_the_close_frame_is_answered(app, path):
+    """RFC 6455 7.1.1; clients that see its end before that report an abnormal closure."""
+    with ws_client.Client(app.connect(), path) as c:
+        while (got := c.frame())[0] != ws_client.CLOSE:
+            assert got[0] == ws_client.TEXT
+        ended = select.poll()
+        ended.register(c.socket, select.POLLRDHUP)
+        c.text("late")
+        assert ended.poll(200) == []
+        c.send(ws_client.frame(ws_client.PING, b"x"))
+        c.close(1000)
+        assert c.event() is None
 
 
 def test_a_close_before_the_handshake_is_a_403(app):
