@@ -18,6 +18,7 @@ TESTS += \
 	%D%/test_faults_logs.py \
 	%D%/test_faults_values.py \
 	%D%/test_faults_workers.py \
+	%D%/test_fastapi.py \
 	%D%/test_flask.py \
 	%D%/test_http_conformance.py \
 	%D%/test_http_connections.py \
@@ -36,6 +37,7 @@ TESTS += \
 	%D%/test_spec_state.py \
 	%D%/test_websocket_conformance.py \
 	%D%/test_spread.py \
+	%D%/test_starlette.py \
 	%D%/test_worker.py \
 	%D%/test_worker_faults.py \
 	%D%/test_wsgi.py
@@ -45,6 +47,7 @@ EXTRA_DIST += %D%/README %D%/asyncio_app.py %D%/asgi_apps.py %D%/conftest.py %D%
 	%D%/nginx.py %D%/sites.py
 # The applications of the frameworks' tests.
 EXTRA_DIST += \
+	%D%/webapps/fastapi_app.py \
 	%D%/webapps/flask_app.py \
 	%D%/webapps/shop/__init__.py \
 	%D%/webapps/shop/admin.py \
@@ -57,4 +60,5 @@ EXTRA_DIST += \
 	%D%/webapps/shop/templates/form.html \
 	%D%/webapps/shop/urls.py \
 	%D%/webapps/shop/views.py \
-	%D%/webapps/shop/wsgi.py
+	%D%/webapps/shop/wsgi.py \
+	%D%/webapps/starlette_app.py
