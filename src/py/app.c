@@ -96,6 +96,7 @@ hb_py_app_load(struct hb_py *py, const char *spec, enum hb_py_interface interfac
 		report_load(py, spec, err);
 		return NULL;
 	}
+	Py_XSETREF(py->context, PyContext_CopyCurrent());
 	app = hb_xcalloc(1, sizeof *app);
 	app->callable = callable;
 	app->spec = hb_xstrdup(spec);

@@ -282,7 +282,7 @@ hb_py_call_new(struct hb_py *py, struct hb_py_request *r)
 	c->vectorcall = call_start;
 	c->py = py;
 	c->r = r;
-	c->input = c->result = c->iter = c->pending = NULL;
+	c->context = c->input = c->result = c->iter = c->pending = NULL;
 	c->pending_off = c->index = 0;
 	c->started = c->running = c->waiting = false;
 	return c;
@@ -297,6 +297,7 @@ hb_py_call_end(struct hb_py_call *c)
 	Py_CLEAR(c->pending);
 	Py_CLEAR(c->iter);
 	Py_CLEAR(c->result);
+	Py_CLEAR(c->context);
 	if (Py_REFCNT(c) == 1 && py->spare_call == NULL)
 		py->spare_call = (PyObject *)c;
 	else

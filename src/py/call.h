@@ -10,6 +10,7 @@ struct hb_py_call {
 	vectorcallfunc vectorcall;
 	struct hb_py *py;
 	struct hb_py_request *r; /* NULL: the request is over */
+	PyObject *context;
 	PyObject *input;
 	PyObject *result;
 	PyObject *iter;    /* of result, where it is neither list nor tuple */

@@ -210,6 +210,7 @@ hb_py_stop(struct hb_py *py)
 	Py_CLEAR(py->spare_input);
 	Py_CLEAR(py->spare_call);
 	Py_CLEAR(py->errors);
+	Py_CLEAR(py->context);
 	Py_CLEAR(py->format);
 	hb_py_names_clear(&py->names);
 	Py_CLEAR(py->input_type);

@@ -26,6 +26,7 @@ struct hb_py {
 	PyObject *spare_call;
 	struct hb_py_stacks *stacks;
 	struct hb_py_watch *watch; /* of the loop */
+	PyObject *context;      /* of the time when the applications had been imported: each WSGI request gets a copy */
 	struct hb_py_loop *loop; /* NULL: no asyncio loop runs */
 	struct hb_py_names names;
 	struct hb_py_asgi *asgi; /* NULL: no ASGI application was loaded */

@@ -9,25 +9,38 @@
 #include "py/errors.h"
 #include "py/input.h"
 
+/* In its context; an exception is set where there is no result. */
+static void
+call_application(struct hb_py_call *c)
+{
+	struct hb_py_request *r = c->r;
+	PyObject *args[3] = {NULL}, *environ;
+
+	c->input = hb_py_input_new(c->py, r->body, r->body_len);
+	environ = c->input != NULL ? hb_py_environ(c->py, r, c->input) : NULL;
+	if (environ == NULL)
+		return;
+	args[1] = environ;
+	args[2] = (PyObject *)c;
+	c->result = PyObject_Vectorcall(r->app->callable, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+	Py_DECREF(environ);
+}
+
+/* NULL with an exception. */
 static struct hb_py_call *
 begin(struct hb_py *py, struct hb_py_request *r)
 {
 	struct hb_py_call *c = hb_py_call_new(py, r);
-	PyObject *args[3] = {NULL}, *environ;
 
 	if (c == NULL)
 		return NULL;
+	c->context = PyContext_Copy(py->context);
+	if (c->context == NULL) {
+		hb_py_call_end(c);
+		return NULL;
+	}
 	r->call = c;
 	r->length = -1;
-	c->running = true;
-	c->input = hb_py_input_new(py, r->body, r->body_len);
-	environ = c->input != NULL ? hb_py_environ(py, r, c->input) : NULL;
-	if (environ != NULL) {
-		args[1] = environ;
-		args[2] = (PyObject *)c;
-		c->result = PyObject_Vectorcall(r->app->callable, args + 1, 2 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-		Py_DECREF(environ);
-	}
 	return c;
 }
 
@@ -140,37 +153,61 @@ close_result(struct hb_py_call *c)
 	Py_XDECREF(done);
 }
 
-enum hb_py_step
-hb_py_run(struct hb_py *py, struct hb_py_request *r)
+/* What the application has left to do, in its context. */
+static enum hb_py_step
+go_on(struct hb_py_call *c)
 {
-	struct hb_py_call *c = r->call;
-	enum hb_py_sent sent;
-	PyObject *input;
+	struct hb_py *py = c->py;
+	struct hb_py_request *r = c->r;
+	enum hb_py_sent sent = send_result(c);
 
-	if (r->app->async)
-		return hb_py_asgi_run(py, r);
-	if (c == NULL)
-		c = begin(py, r);
-	if (c == NULL) {
-		hb_py_log_failure(py, r);
-		py->server->fail(r);
-		return HB_PY_DONE;
-	}
-	c->running = true;
-	sent = send_result(c);
-	if (sent == HB_PY_SLOW) {
-		c->running = false;
+	if (sent == HB_PY_SLOW)
 		return HB_PY_PAUSED;
-	}
 	if (sent == HB_PY_FAILED) {
 		hb_py_log_failure(py, r);
 		py->server->fail(r);
 	} else
 		py->server->finish(r);
 	close_result(c);
-	r->call = NULL;
-	input = c->input;
+	return HB_PY_DONE;
+}
+
+static void
+end(struct hb_py_call *c)
+{
+	PyObject *input = c->input;
+	struct hb_py *py = c->py;
+
+	c->r->call = NULL;
 	hb_py_call_end(c);
 	hb_py_input_end(py, input);
-	return HB_PY_DONE;
+}
+
+enum hb_py_step
+hb_py_run(struct hb_py *py, struct hb_py_request *r)
+{
+	struct hb_py_call *c = r->call;
+	enum hb_py_step step;
+
+	if (r->app->async)
+		return hb_py_asgi_run(py, r);
+	if (c == NULL)
+		c = begin(py, r);
+	if (c == NULL || PyContext_Enter(c->context) == -1) {
+		hb_py_log_failure(py, r);
+		py->server->fail(r);
+		if (c != NULL)
+			end(c);
+		return HB_PY_DONE;
+	}
+	c->running = true;
+	if (c->input == NULL)
+		call_application(c);
+	step = go_on(c);
+	c->running = false;
+	if (PyContext_Exit(c->context) == -1)
+		hb_py_log_failure(py, r);
+	if (step == HB_PY_DONE)
+		end(c);
+	return step;
 }
