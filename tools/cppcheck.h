@@ -2,6 +2,9 @@
 #include <sys/queue.h>
 #undef TAILQ_FOREACH
 #define TAILQ_FOREACH(var, head, field) for (var = (head)->tqh_first; var; var = var->field.tqe_next)
+#undef TAILQ_FOREACH_REVERSE
+#define TAILQ_FOREACH_REVERSE(var, head, name, field) \
+	for (var = *(((struct name *)(head)->tqh_last)->tqh_last); var; var = *(((struct name *)var->field.tqe_prev)->tqh_last))
 #define Py_RETURN_NONE return Py_None
 #define Py_RETURN_TRUE return Py_True
 #define Py_RETURN_FALSE return Py_False

@@ -5,7 +5,7 @@
 
 static const unsigned char source[] = {
 #include "src/py/loop_py.h"
-	, '\0'
+	'\0'
 };
 
 static struct PyModuleDef module_def;

@@ -83,7 +83,7 @@ struct hb_py_asgi {
 	PyObject *request_event;    /* templates of what receive gives most */
 	PyObject *disconnect_event;
 	struct hb_py_lifetime *lifespans;
-	TAILQ_HEAD(, hb_py_asgi_call) calls;
+	TAILQ_HEAD(hb_py_asgi_calls, hb_py_asgi_call) calls;
 	struct hb_py_asgi_call *spare_calls[32];
 	struct hb_py_await *spare_awaits[32];
 	unsigned spare_calls_count;

@@ -44,5 +44,5 @@ CLEANFILES += %D%/loop_py.h
 EXTRA_DIST += %D%/loop.py
 %D%/loop_py.h: %D%/loop.py
 	$(AM_V_GEN)$(MKDIR_P) %D% && od -An -v -tx1 $(srcdir)/%D%/loop.py | \
-		sed 's/ \(..\)/0x\1,/g; $$s/,$$//' >$@.tmp && mv $@.tmp $@
+		sed 's/ \(..\)/0x\1,/g' >$@.tmp && mv $@.tmp $@
 %D%/%C%_libpyloop_la-aio_module.lo: %D%/loop_py.h

@@ -57,7 +57,7 @@ struct hb_selector {
 	struct hb_watch **watches; /* by descriptor */
 	size_t size;
 	size_t count;
-	TAILQ_HEAD(, hb_watch) active;
+	TAILQ_HEAD(hb_watch_list, hb_watch) active;
 	struct hb_signal *signals;
 	int timer_fd;
 	struct event timer;

@@ -47,13 +47,18 @@ extern void _Py_DumpTraceback(int fd, PyThreadState *thread);
 static void
 dump(const struct hb_py_stacks *s, int fd, PyThreadState *only, const PyThreadState *mine)
 {
-	PyThreadState *t = only != NULL ? only : PyInterpreterState_ThreadHead(s->interp);
+	PyThreadState *t;
+	int i = 0;
 
-	for (int i = 0; t != NULL && i < THREADS_MOST; i++, t = only != NULL ? NULL : PyThreadState_Next(t)) {
-		if (t == mine && only == NULL && t->thread_id != s->loop)
+	if (only != NULL) {
+		_Py_DumpTraceback(fd, only);
+		return;
+	}
+	for (t = PyInterpreterState_ThreadHead(s->interp); t != NULL && i < THREADS_MOST; t = PyThreadState_Next(t)) {
+		i++;
+		if (t == mine && t->thread_id != s->loop)
 			continue;
-		if (only == NULL)
-			dprintf(fd, "thread %lu%s: ", t->native_thread_id, t->thread_id == s->loop ? ", the main one" : "");
+		dprintf(fd, "thread %lu%s: ", t->native_thread_id, t->thread_id == s->loop ? ", the main one" : "");
 		_Py_DumpTraceback(fd, t);
 	}
 }

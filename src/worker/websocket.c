@@ -33,7 +33,7 @@ struct hb_websocket {
 	struct hb_ws ws;
 	struct hb_ws_offer *offer;  /* until accept */
 	char *subprotocols;
-	STAILQ_HEAD(, message) inbox;
+	STAILQ_HEAD(messages, message) inbox;
 	size_t inbox_bytes;
 	size_t inbox_messages;
 	struct message *current;    /* the application looks at it */
