@@ -117,6 +117,7 @@ hb_py_app_free(struct hb_py *py, struct hb_py_app *app)
 {
 	if (app == NULL)
 		return;
+	hb_py_asgi_forget(py, app);
 	Py_XDECREF(app->callable);
 	Py_XDECREF(app->state);
 	free(app->spec);

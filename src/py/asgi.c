@@ -13,6 +13,7 @@
 #include "py/errors.h"
 #include "py/lifespan.h"
 #include "py/loop.h"
+#include "py/suspended.h"
 
 /* The functions that the application gets. */
 
@@ -76,6 +77,10 @@ begin(struct hb_py_asgi_call *c)
 {
 	PyObject *args[4] = {NULL, c->scope, c->receive, c->send}, *scope = c->scope;
 
+	if (c->app == NULL) {
+		PyErr_SetString(PyExc_RuntimeError, "the application has been unloaded");
+		return -1;
+	}
 	c->scope = NULL;
 	c->iter = get_iterator(PyObject_Vectorcall(c->app->callable, args + 1,
 	    3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL));
@@ -392,7 +397,7 @@ hb_py_asgi_call_new(struct hb_py *py, const struct hb_py_asgi_kind *kind, struct
 	c->state = 0;
 	c->response = HB_PY_RESPONSE_START;
 	c->starting = true;
-	c->ended = c->blocked = c->lost = c->timed_out = c->bodyless = c->wrote = c->read_all = false;
+	c->ended = c->blocked = c->lost = c->bodyless = c->wrote = c->read_all = false;
 	TAILQ_INSERT_TAIL(&py->asgi->calls, c, link);
 	c->linked = true;
 	return c;
@@ -412,6 +417,7 @@ hb_py_asgi_release(struct hb_py_asgi_call *c)
 	Py_CLEAR(c->pending);
 	Py_CLEAR(c->method);
 	Py_CLEAR(c->raw_path);
+	c->app = NULL;
 	/* Nobody but the two functions and this list knows it: as good as new. */
 	if (Py_REFCNT(c) == 3 && Py_REFCNT(c->receive) == 1 && Py_REFCNT(c->send) == 1 &&
 	    asgi->spare_calls_count < Py_ARRAY_LENGTH(asgi->spare_calls)) {
@@ -446,6 +452,18 @@ hb_py_asgi_start(struct hb_py_asgi_call *c)
 }
 
 void
+hb_py_asgi_forget(struct hb_py *py, const struct hb_py_app *app)
+{
+	struct hb_py_asgi_call *c;
+
+	if (py->asgi == NULL)
+		return;
+	TAILQ_FOREACH(c, &py->asgi->calls, link)
+		if (c->app == app)
+			c->app = NULL;
+}
+
+void
 hb_py_asgi_cancel(struct hb_py_asgi_call *c)
 {
 	PyObject *done = c->task != NULL ? PyObject_CallMethodNoArgs(c->task, c->py->asgi->names.cancel) : NULL;
@@ -475,6 +493,21 @@ hb_py_asgi_run(struct hb_py *py, struct hb_py_request *r)
 	return hb_py_asgi_start(c) && c->r != NULL ? HB_PY_RUNNING : HB_PY_DONE;
 }
 
+/* The client is answered now, however long the application takes to end. */
+static void
+time_out(struct hb_py_asgi_call *c)
+{
+	if (c->iter != NULL)
+		hb_py_suspended_log(c->iter);
+	c->lost = true;
+	c->blocked = false;
+	Py_CLEAR(c->pending);
+	hb_py_asgi_cancel(c);
+	hb_py_asgi_fail(c);
+	hb_py_await_wake(c, &c->senders);
+	hb_py_await_wake(c, &c->receivers);
+}
+
 void
 hb_py_notify(struct hb_py *py, struct hb_py_request *r, unsigned events)
 {
@@ -483,11 +516,10 @@ hb_py_notify(struct hb_py *py, struct hb_py_request *r, unsigned events)
 	if (c == NULL)
 		return;
 	Py_INCREF(c);
-	if (events & HB_PY_TIMEOUT) {
-		c->timed_out = true;
-		hb_py_asgi_cancel(c);
-	}
-	c->kind->notify(c, events);
+	if (events & HB_PY_TIMEOUT)
+		time_out(c);
+	else
+		c->kind->notify(c, events);
 	hb_py_asgi_release(c);
 	Py_DECREF(c);
 }
@@ -522,10 +554,21 @@ hb_py_asgi_raise_lost(struct hb_py_asgi_call *c)
 bool
 hb_py_asgi_take_lost(struct hb_py_asgi_call *c)
 {
-	if (!PyErr_ExceptionMatches(c->py->asgi->disconnected))
-		return false;
-	PyErr_Clear();
-	return true;
+	PyObject *type, *value, *tb, *parts;
+	bool lost = PyErr_ExceptionMatches(c->py->asgi->disconnected);
+
+	if (!lost && PyErr_ExceptionMatches(PyExc_BaseExceptionGroup)) {
+		PyErr_Fetch(&type, &value, &tb);
+		PyErr_NormalizeException(&type, &value, &tb);
+		parts = PyObject_CallMethod(value, "split", "O", c->py->asgi->disconnected);
+		lost = parts != NULL && PyTuple_Check(parts) && PyTuple_GET_ITEM(parts, 1) == Py_None;
+		Py_XDECREF(parts);
+		PyErr_Clear();
+		PyErr_Restore(type, value, tb);
+	}
+	if (lost)
+		PyErr_Clear();
+	return lost;
 }
 
 /* "GET /path", or the application's name where there is no request. */
@@ -535,7 +578,7 @@ describe(const struct hb_py_asgi_call *c, const char *when)
 	const char *method = c->method != NULL ? PyUnicode_AsUTF8(c->method) : NULL;
 
 	if (c->raw_path == NULL)
-		return hb_xasprintf("%s%s%s", c->app->spec, *when != '\0' ? " " : "", when);
+		return hb_xasprintf("%s%s%s", c->app != NULL ? c->app->spec : "application", *when != '\0' ? " " : "", when);
 	return hb_xasprintf("%s %.300s%s%s", method != NULL ? method : "WebSocket", PyBytes_AS_STRING(c->raw_path),
 	    *when != '\0' ? " " : "", when);
 }
@@ -610,6 +653,7 @@ hb_py_asgi_clear(struct hb_py *py)
 		TAILQ_REMOVE(&asgi->calls, c, link);
 		c->linked = false;
 		c->r = NULL;
+		c->app = NULL;
 		Py_DECREF(c);
 	}
 	while (asgi->spare_calls_count > 0) {

@@ -65,7 +65,6 @@ struct hb_py_asgi_call {
 	bool ended;         /* the application */
 	bool blocked;       /* senders wait */
 	bool lost;          /* the client has gone, and the application was told or will be */
-	bool timed_out;
 	bool bodyless;      /* nobody wants the response's body */
 	bool wrote;         /* the first part of it was written */
 	bool read_all;      /* the whole body of the request was received */
@@ -102,6 +101,8 @@ struct hb_py_asgi_call *hb_py_asgi_call_new(struct hb_py *py, const struct hb_py
     struct hb_py_app *app, PyObject *scope);
 /* Takes the call and runs the application's first step.  False: it has ended, and the call is gone. */
 bool hb_py_asgi_start(struct hb_py_asgi_call *c);
+/* The application is about to be freed. */
+void hb_py_asgi_forget(struct hb_py *py, const struct hb_py_app *app);
 void hb_py_asgi_cancel(struct hb_py_asgi_call *c);
 /* Drops the call where neither application nor request needs it any more. */
 void hb_py_asgi_release(struct hb_py_asgi_call *c);

@@ -69,7 +69,7 @@ receive_body(struct hb_py_asgi_call *c, PyObject **message)
 static int
 http_receive(struct hb_py_asgi_call *c, PyObject **message)
 {
-	if (c->r != NULL && !c->lost && !c->timed_out) {
+	if (c->r != NULL && !c->lost) {
 		if (!c->read_all)
 			return receive_body(c, message);
 		if (!c->py->server->gone(c->r))
@@ -129,7 +129,7 @@ http_send(struct hb_py_asgi_call *c, PyObject *message)
 
 	if (hb_py_message_type(&c->py->asgi->names, message, &kind, &type) == -1)
 		return -1;
-	if (c->lost || (c->timed_out && c->r != NULL))
+	if (c->lost)
 		return hb_py_asgi_raise_lost(c);
 	if (c->response == HB_PY_RESPONSE_DONE)
 		return hb_py_message_unexpected(type, "the response is complete");
@@ -149,9 +149,7 @@ http_send(struct hb_py_asgi_call *c, PyObject *message)
 static void
 http_notify(struct hb_py_asgi_call *c, unsigned events)
 {
-	if (events & HB_PY_TIMEOUT && c->blocked)
-		hb_py_response_lose(c);
-	/* A client that has only closed its side still reads; of one that has gone this learns. */
+	/* A client that has only closed its side may still read: the server knows. */
 	if (events & (HB_PY_WRITABLE | HB_PY_GONE) && c->pending != NULL)
 		hb_py_response_push(c);
 	/* Nobody else is there to end it. */
@@ -177,7 +175,7 @@ http_ended(struct hb_py_asgi_call *c, enum hb_py_end how)
 		end_background(c, how);
 		return;
 	}
-	gone = c->lost || c->timed_out || c->py->server->gone(c->r);
+	gone = c->lost || c->py->server->gone(c->r);
 	if (how == HB_PY_END_RAISED) {
 		if (!hb_py_asgi_take_lost(c))
 			hb_py_asgi_log_exception(c, "");

@@ -57,7 +57,7 @@ write_part(struct hb_py_asgi_call *c, PyObject *body, const char *p, Py_ssize_t 
 			c->wrote = true;
 			return keep(c, body, p, n, taken) == 0 ? 1 : -1;
 		}
-		if (taken < 0 && n > 0 && (c->timed_out || server->gone(c->r))) {
+		if (taken < 0 && n > 0 && server->gone(c->r)) {
 			hb_py_response_lose(c);
 			return hb_py_asgi_raise_lost(c);
 		}

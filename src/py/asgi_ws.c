@@ -90,7 +90,7 @@ ws_receive(struct hb_py_asgi_call *c, PyObject **message)
 		return disconnect(c, c->code, NULL, 0, message);
 	if (c->r != NULL && (c->state == OPEN || c->state == CLOSING))
 		return receive_message(c, message);
-	if (c->r != NULL && !c->lost && !c->timed_out && !c->py->server->gone(c->r))
+	if (c->r != NULL && !c->lost && !c->py->server->gone(c->r))
 		return 0; /* until it is accepted, or the client gives up */
 	return disconnect(c, HB_WS_ABNORMAL, NULL, 0, message);
 }
@@ -284,7 +284,7 @@ ws_send(struct hb_py_asgi_call *c, PyObject *message)
 static void
 ws_notify(struct hb_py_asgi_call *c, unsigned events)
 {
-	if (events & (HB_PY_GONE | HB_PY_TIMEOUT))
+	if (events & HB_PY_GONE)
 		hb_py_response_lose(c);
 	if (events & HB_PY_WRITABLE) {
 		if (c->pending != NULL)
@@ -303,7 +303,7 @@ ws_notify(struct hb_py_asgi_call *c, unsigned events)
 static void
 ws_ended(struct hb_py_asgi_call *c, enum hb_py_end how)
 {
-	bool gone = c->lost || c->timed_out || c->state == DISCONNECTED, quiet = false;
+	bool gone = c->lost || c->state == DISCONNECTED, quiet = false;
 
 	if (how == HB_PY_END_RAISED) {
 		quiet = hb_py_asgi_take_lost(c);

@@ -23,6 +23,7 @@ noinst_LTLIBRARIES += %D%/libpy.la
 	%D%/py.h %D%/server.h %D%/state.h \
 	%D%/stacks.c %D%/stacks.h \
 	%D%/thread.c \
+	%D%/suspended.c %D%/suspended.h \
 	%D%/venv.c %D%/venv.h \
 	%D%/watch.c %D%/watch.h \
 	%D%/wrapper.c %D%/wrapper.h \

@@ -133,6 +133,20 @@ class Cases:
         await event.wait()
         await answer(send, 'held')
 
+    async def stubborn(scope, receive, send):
+        event = state.setdefault('stubborn', asyncio.Event())
+        try:
+            await Cases.hold(dict(scope, query_string=b'nobody'), receive, send)
+        except asyncio.CancelledError:
+            await event.wait()
+            await note_of(send({'type': 'http.response.start', 'status': 200}))
+            notes.append((await receive())['type'])
+
+    async def group(scope, receive, send):
+        async with asyncio.TaskGroup() as group:
+            group.create_task(Cases.flood(scope, receive, send))
+            group.create_task(asyncio.sleep(60))
+
     async def let_go(scope, receive, send):
         state.pop(argument(scope), asyncio.Event()).set()
         await answer(send, 'x')

@@ -420,6 +420,17 @@ def test_an_application_that_takes_too_long_is_cancelled():
         assert d.get("/hello").text == "hello"
 
 
+def test_one_that_ignores_that_has_its_client_answered_all_the_same():
+    with Daemon("lab:application", files={"lab.py": LAB}, config={"timeouts": {"request": "200ms"}}) as d:
+        with d.connect() as s:
+            reader = Reader(s)
+            ask(s, "/stubborn")
+            assert reader.response()[0] == 504
+        assert "it waits here" in d.log() and "in Cases.hold" in d.log()
+        d.get("/let_go?stubborn")
+        assert noted(d, 2) == ["ClientDisconnected: the client has disconnected", "http.disconnect"]
+
+
 # Slow and lost clients.
 
 
@@ -448,6 +459,24 @@ def test_send_raises_once_the_client_has_gone(lab, reset):
     assert noted(lab, 4) == ["ClientDisconnected: the client has disconnected True",
                              "ClientDisconnected: the client has disconnected", "http.disconnect", "cleaned up"]
     assert "GET /flood: ClientDisconnected" not in lab.log()
+
+
+def test_a_group_of_tasks_that_ends_because_the_client_has_gone_is_no_failure(lab):
+    with lab.connect() as s:
+        ask(s, "/group")
+        Reader(s).head()
+    assert noted(lab, 4)[3] == "cleaned up"
+    assert "ExceptionGroup" not in lab.log()
+
+
+def test_a_client_that_closes_its_side_alone_gets_the_whole_response(lab):
+    with lab.connect() as s:
+        ask(s, "/flood?100")
+        s.shutdown(socket.SHUT_WR)
+        reader = Reader(s)
+        reader.head()
+        assert len(reader.chunks()) == 100_000_000
+    assert noted(lab, 1) == ["cleaned up"]
 
 
 def test_a_send_that_is_cancelled_keeps_the_stream_whole(lab):
