@@ -26,7 +26,7 @@ CASE_FILE = tests/unit/case_file.c tests/unit/case_file.h
 HTTP_CASES = tests/unit/http_cases.c tests/unit/http_cases.h $(CASE_FILE)
 HTTP_RUN = tests/unit/http_run.c tests/unit/http_run.h
 HTTP_FUZZ = tests/fuzz/fuzz_http.c tests/fuzz/fuzz_http.h $(HTTP_RUN)
-EXTRA_DIST += tests/data/http/requests.txt
+EXTRA_DIST += tests/data/http/musts.txt tests/data/http/requests.txt
 
 check_PROGRAMS += tests/unit/test_http
 tests_unit_test_http_SOURCES = tests/unit/test_http.c $(HTTP_CASES) $(HTTP_FUZZ)

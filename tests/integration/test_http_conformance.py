@@ -121,6 +121,33 @@ def check_sentinel(reader):
     assert reader.ended(), reader.data
 
 
+def musts():
+    """The lines of musts.txt: section and the places where it is tested."""
+    for text in (harness.SOURCE / "tests" / "data" / "http" / "musts.txt").read_text().splitlines():
+        if text and not text.startswith("#"):
+            section, _, places = (part.strip() for part in text.split("|"))
+            yield section, places.split()
+
+
+def test_each_section_of_the_rfcs_is_tested_where_the_list_says():
+    rules = {case.rule for case in CASES}
+    for section, places in musts():
+        assert places, section
+        for place in places:
+            if place == "requests":
+                assert section in rules, section
+                continue
+            file, _, name = place.partition("::")
+            text = (harness.SOURCE / "tests" / file).read_text()
+            assert re.search(rf"^(def {name}\(|START_TEST\({name}\))", text, re.MULTILINE), place
+
+
+def test_each_rule_of_a_case_is_in_the_list():
+    listed = {section for section, places in musts() if "requests" in places}
+    other = {case.rule for case in CASES if case.rule.startswith(("RFC 9110", "RFC 9112"))} - listed
+    assert not other, other
+
+
 @pytest.mark.parametrize("case", CASES, ids=lambda c: f"{c.line}: {c.name}")
 def test_each_request_gets_its_answer_and_the_next_connection_is_served(daemon, case):
     with daemon.connect() as s:

@@ -187,6 +187,24 @@ def test_every_response_has_a_date_and_a_server(daemon):
         assert names.count(b"date") == names.count(b"server") == 1, line_
 
 
+def test_a_status_without_a_reason_keeps_its_space(daemon):
+    line_ = Asked(daemon, status=299).line
+    assert line_ in (b"HTTP/1.1 299 ", b"HTTP/1.1 299 Said So")  # the reason is an application's to say in WSGI only
+    assert Asked(daemon, status=200).line in (b"HTTP/1.1 200 OK", b"HTTP/1.1 200 Said So")
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 5\r\n\r\nGET /", b"Transfer-Encoding: chunked\r\n\r\n5\r\nGET /\r\n0\r\n\r\n",
+                                     b"Content-Length: 40000\r\n\r\n" + NEXT * (40000 // len(NEXT)) + b"x" * (40000 % len(NEXT))],
+                         ids=["short", "chunked", "long"])
+def test_a_body_that_nobody_read_is_not_the_next_request(daemon, framing):
+    with daemon.connect() as s:
+        s.sendall(b"POST /one HTTP/1.1\r\nHost: a\r\n" + framing + NEXT)
+        reader = Reader(s)
+        assert reader.response()[2] == b"/one"
+        assert reader.response()[2] == b"/nxt"
+        assert reader.ended(), reader.data
+
+
 def test_options_asterisk_is_of_the_application_at_the_root(daemon):
     with daemon.connect() as s:
         s.sendall(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n")
