@@ -12,6 +12,8 @@ TESTS += \
 	%D%/test_config.py \
 	%D%/test_django.py \
 	%D%/test_example.py \
+	%D%/test_example_board.py \
+	%D%/test_example_guestbook.py \
 	%D%/test_faults_clients.py \
 	%D%/test_faults_companion.py \
 	%D%/test_faults_link.py \

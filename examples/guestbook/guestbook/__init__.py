@@ -1,0 +1,1 @@
+"""A guest book whose data is in Hornbeam's shared state."""

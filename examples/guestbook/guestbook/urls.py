@@ -1,0 +1,7 @@
+"""The paths."""
+
+from django.urls import path
+
+from guestbook import views
+
+urlpatterns = [path("", views.book, name="book"), path("figures", views.figures)]
