@@ -10,19 +10,6 @@
 
 enum { HTTP, WEBSOCKET, LIFESPAN };
 
-/* Takes value. */
-static int
-set(PyObject *d, PyObject *key, PyObject *value)
-{
-	int rc;
-
-	if (value == NULL)
-		return -1;
-	rc = PyDict_SetItem(d, key, value);
-	Py_DECREF(value);
-	return rc;
-}
-
 static PyObject *
 make_dict(PyObject *key_a, PyObject *a, PyObject *key_b, PyObject *b)
 {
@@ -155,7 +142,7 @@ set_client(struct hb_py *py, PyObject *d, struct hb_py_request *r)
 	if (r->remote_addr[0] == '\0')
 		return 0;
 	if (r->forwarded)
-		return set(d, py->asgi->names.client, Py_BuildValue("(si)", r->remote_addr, atoi(r->remote_port)));
+		return hb_py_set(d, py->asgi->names.client, Py_BuildValue("(si)", r->remote_addr, atoi(r->remote_port)));
 	peer = hb_py_peer_get(r);
 	if (peer == NULL)
 		return -1;
@@ -177,7 +164,7 @@ set_method(struct hb_py *py, PyObject *d, const struct hb_py_request *r)
 	method = PyUnicode_DecodeLatin1((const char *)r->data + r->head->method.off, r->head->method.len, NULL);
 	upper = method != NULL ? PyObject_CallMethodNoArgs(method, n->upper) : NULL;
 	Py_XDECREF(method);
-	return set(d, n->method, upper);
+	return hb_py_set(d, n->method, upper);
 }
 
 /* The path by the specification has the mount in front; see hb_py_app for who wants it without. */
@@ -188,14 +175,14 @@ set_paths(struct hb_py *py, PyObject *d, const struct hb_py_request *r)
 	const struct hb_http_request *head = r->head;
 	size_t skip = r->app->mount_apart ? r->mount_len : 0;
 
-	if (set(d, n->path, PyUnicode_DecodeUTF8((const char *)r->path + skip, (Py_ssize_t)(r->path_len - skip),
+	if (hb_py_set(d, n->path, PyUnicode_DecodeUTF8((const char *)r->path + skip, (Py_ssize_t)(r->path_len - skip),
 	                        "replace")) == -1 ||
-	    set(d, n->raw_path, PyBytes_FromStringAndSize((const char *)r->data + head->path.off,
+	    hb_py_set(d, n->raw_path, PyBytes_FromStringAndSize((const char *)r->data + head->path.off,
 	                            head->path.len)) == -1)
 		return -1;
 	if (head->query.len == 0)
 		return 0;
-	return set(d, n->query_string, PyBytes_FromStringAndSize((const char *)r->data + head->query.off,
+	return hb_py_set(d, n->query_string, PyBytes_FromStringAndSize((const char *)r->data + head->query.off,
 	                                   head->query.len));
 }
 
@@ -234,16 +221,16 @@ hb_py_asgi_scope(struct hb_py *py, struct hb_py_request *r)
 
 	if (d == NULL)
 		return NULL;
-	if (set(d, n->asgi, PyDict_Copy(asgi->version[r->websocket ? WEBSOCKET : HTTP])) == -1 ||
+	if (hb_py_set(d, n->asgi, PyDict_Copy(asgi->version[r->websocket ? WEBSOCKET : HTTP])) == -1 ||
 	    (r->head->minor == 0 && PyDict_SetItem(d, n->http_version, n->v1_0) == -1) ||
 	    (r->secure && PyDict_SetItem(d, n->scheme, r->websocket ? n->wss : n->https) == -1) ||
 	    set_client(py, d, r) == -1 || set_paths(py, d, r) == -1 ||
-	    set(d, n->headers, make_headers(n, r)) == -1 ||
-	    set(d, n->extensions, make_extensions(n, r->websocket)) == -1)
+	    hb_py_set(d, n->headers, make_headers(n, r)) == -1 ||
+	    hb_py_set(d, n->extensions, make_extensions(n, r->websocket)) == -1)
 		goto fail;
-	if (r->websocket ? set(d, n->subprotocols, make_subprotocols(r)) == -1 : set_method(py, d, r) == -1)
+	if (r->websocket ? hb_py_set(d, n->subprotocols, make_subprotocols(r)) == -1 : set_method(py, d, r) == -1)
 		goto fail;
-	if (r->app->state != NULL && set(d, n->state, PyDict_Copy(r->app->state)) == -1)
+	if (r->app->state != NULL && hb_py_set(d, n->state, PyDict_Copy(r->app->state)) == -1)
 		goto fail;
 	return d;
 fail:
@@ -257,7 +244,7 @@ hb_py_asgi_lifespan_scope(struct hb_py *py, PyObject *state)
 	struct hb_py_asgi_names *n = &py->asgi->names;
 	PyObject *d = make_dict(n->type, n->lifespan, n->state, state);
 
-	if (d != NULL && set(d, n->asgi, PyDict_Copy(py->asgi->version[LIFESPAN])) == -1)
+	if (d != NULL && hb_py_set(d, n->asgi, PyDict_Copy(py->asgi->version[LIFESPAN])) == -1)
 		Py_CLEAR(d);
 	return d;
 }

@@ -17,9 +17,8 @@ latin1(const unsigned char *p, size_t n)
 	return PyUnicode_DecodeLatin1((const char *)p, (Py_ssize_t)n, NULL);
 }
 
-/* Takes value. */
-static int
-set(PyObject *d, PyObject *key, PyObject *value)
+int
+hb_py_set(PyObject *d, PyObject *key, PyObject *value)
 {
 	int rc;
 
@@ -33,7 +32,7 @@ set(PyObject *d, PyObject *key, PyObject *value)
 static int
 set_span(PyObject *d, PyObject *key, const unsigned char *data, struct hb_http_span s)
 {
-	return set(d, key, latin1(data + s.off, s.len));
+	return hb_py_set(d, key, latin1(data + s.off, s.len));
 }
 
 struct hb_py_place *
@@ -46,19 +45,19 @@ hb_py_place_new(struct hb_py *py, const char *server_name, const char *server_po
 
 	place->environ = d;
 	if (d == NULL || PyDict_SetItem(d, n->request_method, n->methods[HB_HTTP_M_GET]) == -1 ||
-	    set(d, n->script_name, latin1((const unsigned char *)script_name, strlen(script_name))) == -1 ||
+	    hb_py_set(d, n->script_name, latin1((const unsigned char *)script_name, strlen(script_name))) == -1 ||
 	    PyDict_SetItem(d, n->path_info, n->empty) == -1 ||
 	    PyDict_SetItem(d, n->query_string, n->empty) == -1 ||
 	    PyDict_SetItem(d, n->request_uri, n->empty) == -1 ||
 	    PyDict_SetItem(d, n->raw_uri, n->empty) == -1 ||
-	    set(d, n->server_name, PyUnicode_FromString(server_name)) == -1 ||
-	    set(d, n->server_port, PyUnicode_FromString(server_port)) == -1 ||
+	    hb_py_set(d, n->server_name, PyUnicode_FromString(server_name)) == -1 ||
+	    hb_py_set(d, n->server_port, PyUnicode_FromString(server_port)) == -1 ||
 	    PyDict_SetItem(d, n->server_protocol, n->http_1_1) == -1 ||
-	    set(d, n->server_software, PyUnicode_FromString("hornbeam/" PACKAGE_VERSION)) == -1 ||
+	    hb_py_set(d, n->server_software, PyUnicode_FromString("hornbeam/" PACKAGE_VERSION)) == -1 ||
 	    PyDict_SetItem(d, n->remote_addr, n->empty) == -1 ||
 	    PyDict_SetItem(d, n->remote_port, n->empty) == -1 ||
-	    set(d, n->wsgi_version, Py_BuildValue("(ii)", 1, 0)) == -1 ||
-	    set(d, n->wsgi_url_scheme, PyUnicode_InternFromString("http")) == -1 ||
+	    hb_py_set(d, n->wsgi_version, Py_BuildValue("(ii)", 1, 0)) == -1 ||
+	    hb_py_set(d, n->wsgi_url_scheme, PyUnicode_InternFromString("http")) == -1 ||
 	    PyDict_SetItem(d, n->wsgi_input, Py_None) == -1 ||
 	    PyDict_SetItem(d, n->wsgi_input_terminated, Py_True) == -1 ||
 	    PyDict_SetItem(d, n->wsgi_errors, py->errors) == -1 ||
@@ -100,9 +99,9 @@ hb_py_peer_get(struct hb_py_request *r)
 static int
 set_client(struct hb_py *py, PyObject *d, const struct hb_py_request *r)
 {
-	if (set(d, py->names.remote_addr, PyUnicode_FromString(r->remote_addr)) == -1)
+	if (hb_py_set(d, py->names.remote_addr, PyUnicode_FromString(r->remote_addr)) == -1)
 		return -1;
-	return set(d, py->names.remote_port, PyUnicode_FromString(r->remote_port));
+	return hb_py_set(d, py->names.remote_port, PyUnicode_FromString(r->remote_port));
 }
 
 static int
@@ -141,7 +140,7 @@ join(PyObject *d, PyObject *key, PyObject *old, PyObject *value, uint8_t id)
 {
 	PyObject *both = PyUnicode_FromFormat(id == HB_HTTP_F_COOKIE ? "%U; %U" : "%U, %U", old, value);
 
-	return set(d, key, both);
+	return hb_py_set(d, key, both);
 }
 
 /* "Proxy" would become HTTP_PROXY, which programs take for their own setting (CVE-2016-5385). */
@@ -219,7 +218,7 @@ hb_py_environ(struct hb_py *py, struct hb_py_request *r, PyObject *input)
 	if (r->mount_len == 0 && r->path == r->data + head->target.off && r->path_len == head->target.len) {
 		if (PyDict_SetItem(d, n->path_info, target) == -1)
 			goto fail;
-	} else if (set(d, n->path_info, latin1(r->path + r->mount_len, r->path_len - r->mount_len)) == -1)
+	} else if (hb_py_set(d, n->path_info, latin1(r->path + r->mount_len, r->path_len - r->mount_len)) == -1)
 		goto fail;
 	if (head->query.len > 0 && set_span(d, n->query_string, r->data, head->query) == -1)
 		goto fail;
@@ -236,7 +235,7 @@ hb_py_environ(struct hb_py *py, struct hb_py_request *r, PyObject *input)
 	    set_span(d, n->fields[HB_HTTP_F_HOST], r->data, head->host) == -1)
 		goto fail;
 	/* The body of a chunked request is whole by now: its length is known. */
-	if (head->chunked && set(d, n->content_length, PyUnicode_FromFormat("%zu", r->body_len)) == -1)
+	if (head->chunked && hb_py_set(d, n->content_length, PyUnicode_FromFormat("%zu", r->body_len)) == -1)
 		goto fail;
 	Py_DECREF(target);
 	return d;

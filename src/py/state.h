@@ -51,6 +51,9 @@ struct hb_py_peer {
 	PyObject *client; /* of an ASGI scope */
 };
 
+/* d[key] = value, which it takes and which may be NULL with an exception.  Returns 0 or -1. */
+int hb_py_set(PyObject *d, PyObject *key, PyObject *value);
+
 /* That of the request's connection, made if need be; each member is made by who uses it.  NULL with an exception. */
 struct hb_py_peer *hb_py_peer_get(struct hb_py_request *r);
 

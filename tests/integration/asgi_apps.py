@@ -1,4 +1,24 @@
-"""Raw ASGI applications for the tests of ASGI: each handler is the case of a path."""
+"""Raw ASGI applications for the tests of ASGI: each handler is the case of a path; and what they note."""
+
+from harness import eventually
+
+
+def notes(d):
+    """What the applications have noted; it is gone then."""
+    return d.get("/notes").json()
+
+
+def noted(d, count):
+    """The notes, once there are so many."""
+    found = []
+
+    def enough():
+        found.extend(notes(d))
+        return len(found) >= count
+
+    eventually(enough)
+    return found
+
 
 #: GET /NAME?ARGUMENT runs `async def NAME(scope, receive, send)`; what it puts into notes, /notes gives and clears.
 LAB = r"""

@@ -7,7 +7,7 @@ import struct
 import urllib.parse
 
 import pytest
-from asgi_apps import LAB
+from asgi_apps import LAB, noted, notes
 from harness import ASAN, SLOW, Daemon, eventually, read_all, resident
 from http_client import Reader
 
@@ -27,22 +27,6 @@ def daemon():
 def lab(daemon):
     notes(daemon)  # of the case before
     return daemon
-
-
-def notes(d):
-    return d.get("/notes").json()
-
-
-def noted(d, count):
-    """The notes, once there are so many."""
-    found = []
-
-    def enough():
-        found.extend(notes(d))
-        return len(found) >= count
-
-    eventually(enough)
-    return found
 
 
 def scope_of(d, path="/scope", method="GET", **more):

@@ -8,6 +8,7 @@ import urllib.parse
 import pytest
 import websockets
 import ws_client
+from asgi_apps import noted, notes
 from harness import ASAN, SLOW, Daemon, eventually, resident
 from http_client import Reader
 
@@ -157,21 +158,6 @@ def daemon():
 def app(daemon):
     notes(daemon)  # of the case before
     return daemon
-
-
-def notes(d):
-    return d.get("/notes").json()
-
-
-def noted(d, count):
-    found = []
-
-    def enough():
-        found.extend(notes(d))
-        return len(found) >= count
-
-    eventually(enough)
-    return found
 
 
 def waiting(d):
