@@ -13,6 +13,8 @@
 #include "worker/state.h"
 #include "worker/websocket.h"
 
+enum { STACKS_MS = 1000 };
+
 static const char *const state_names[] = {"idle", "head", "body", "ready", "running", "paused", "sending", "skip",
 	"linger", "dead"};
 
@@ -240,6 +242,16 @@ log_slow_reader(struct hb_conn *c)
 		    *c->remote_addr ? c->remote_addr : "unix:");
 }
 
+/* Where many are late at once, what they wait for is the same. */
+static void
+tell_stacks(struct hb_worker *w)
+{
+	if (w->now < w->stacks_again)
+		return;
+	w->stacks_again = w->now + STACKS_MS;
+	hb_py_stacks(w->py, "app: the Python stacks:");
+}
+
 /* The application is too late: its time to answer, or to send the next part of a stream, is up. */
 static void
 time_out_application(struct hb_conn *c)
@@ -248,6 +260,7 @@ time_out_application(struct hb_conn *c)
 
 	hb_conn_request_text(c, what);
 	hb_err("app: %s: no %s in time", what, c->response.committed ? "further part of the response" : "response");
+	tell_stacks(c->worker);
 	hb_conn_overrule(c, 504, "the application did not answer in time");
 	hb_conn_note(c, HB_PY_TIMEOUT);
 }

@@ -8,6 +8,7 @@
 #define HB_WORKER_CONN_H
 
 #include <event2/event_struct.h>
+#include <stdatomic.h>
 #include <sys/queue.h>
 
 #include "http/forwarded.h"
@@ -43,6 +44,9 @@ enum hb_conn_state {
 };
 
 /* What the application said to a thread, for the loop to act upon. */
+/* Whose the answer to a request in the pool is: settled once. */
+enum hb_conn_claim { HB_CONN_UNCLAIMED, HB_CONN_ANSWERED, HB_CONN_OVERDUE };
+
 enum hb_conn_end { HB_CONN_OPEN, HB_CONN_FINISHED, HB_CONN_FAILED };
 
 struct hb_conn {
@@ -100,6 +104,7 @@ struct hb_conn {
 	bool pooled;   /* a thread has the request, or it waits for one */
 	bool doomed;   /* to be killed when it comes back */
 	struct hb_job job;
+	_Atomic int claim; /* enum hb_conn_claim; both sides */
 	/* Written by the thread, read by the loop when the request is back. */
 	struct hb_pool_thread *thread;
 	enum hb_conn_end ended;
@@ -187,6 +192,15 @@ void hb_conn_answer(struct hb_conn *c, unsigned status, const char *text, bool c
 void hb_conn_answer_with(struct hb_conn *c, unsigned status, const char *text, const struct hb_py_field *fields,
     size_t count);
 void hb_conn_timeout(struct hb_conn *c, unsigned kind);
+
+/* Whether the answer has become the claimant's. */
+static inline bool
+hb_conn_claim(struct hb_conn *c, enum hb_conn_claim by)
+{
+	int none = HB_CONN_UNCLAIMED;
+
+	return atomic_compare_exchange_strong(&c->claim, &none, by);
+}
 
 static inline size_t
 hb_conn_pending(const struct hb_conn *c)

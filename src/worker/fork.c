@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/fd.h"
+#include "worker/overdue.h"
 #include "worker/pool.h"
 #include "worker/state.h"
 
@@ -73,6 +74,7 @@ hb_worker_fork(void *arg, enum hb_py_fork moment)
 	case HB_PY_FORK_CHILD:
 		pthread_mutex_unlock(&w->shared);
 		hb_pool_forked(w->pool);
+		hb_overdue_forked(w);
 		restore_signals(w);
 		pthread_sigmask(SIG_SETMASK, &mask, NULL);
 		close_descriptors(w);

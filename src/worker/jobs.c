@@ -234,8 +234,8 @@ pick(struct hb_jobs *j, struct thread *t)
 	return job;
 }
 
-static void
-tell_owner(struct hb_jobs *j)
+void
+hb_jobs_tell(struct hb_jobs *j)
 {
 	const uint64_t one = 1;
 
@@ -258,7 +258,7 @@ hb_jobs_next(struct hb_jobs *j, unsigned thread, struct hb_job *done, bool wait)
 	if (j->asleep && !TAILQ_EMPTY(&j->back) && (job == NULL || j->spread || j->back_count >= BACK_MOST)) {
 		j->asleep = false;
 		pthread_mutex_unlock(&j->lock);
-		tell_owner(j);
+		hb_jobs_tell(j);
 		pthread_mutex_lock(&j->lock);
 		if (job == NULL)
 			job = pick(j, t);

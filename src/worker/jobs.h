@@ -31,6 +31,9 @@ enum hb_jobs_pace {
 struct hb_jobs *hb_jobs_new(unsigned threads);
 void hb_jobs_free(struct hb_jobs *j);
 
+/* Makes hb_jobs_fd readable; on any thread. */
+void hb_jobs_tell(struct hb_jobs *j);
+
 /* The owner's side. */
 
 /* Readable when something has come back while the owner slept. */

@@ -12,6 +12,7 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/input.c \
 	%D%/jobs.c %D%/jobs.h \
 	%D%/output.c \
+	%D%/overdue.c %D%/overdue.h \
 	%D%/pool.c %D%/pool.h \
 	%D%/rate.c %D%/rate.h \
 	%D%/respond.c %D%/respond.h \
@@ -21,6 +22,7 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/state.h \
 	%D%/timers.c %D%/timers.h \
 	%D%/websocket.c %D%/websocket.h \
+	%D%/watchdog.c %D%/watchdog.h \
 	%D%/worker.c %D%/worker.h
 
 check_PROGRAMS += tests/unit/test_worker

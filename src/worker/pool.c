@@ -16,6 +16,7 @@
 
 #include "common/log.h"
 #include "common/str.h"
+#include "worker/overdue.h"
 #include "worker/respond.h"
 #include "worker/state.h"
 
@@ -31,6 +32,7 @@ struct hb_pool_thread {
 	unsigned number;
 	int64_t began; /* the call under way, microseconds */
 	struct hb_http_date date;
+	struct hb_watched watched;
 };
 
 struct hb_pool {
@@ -58,6 +60,24 @@ static struct hb_worker_app *
 app_of(const struct hb_conn *c)
 {
 	return &c->worker->apps[c->app];
+}
+
+struct hb_pool_thread *
+hb_pool_thread(struct hb_pool *p, unsigned i)
+{
+	return &p->threads[i];
+}
+
+struct hb_watched *
+hb_pool_watched(struct hb_pool_thread *t)
+{
+	return &t->watched;
+}
+
+void
+hb_pool_wake_loop(struct hb_pool *p)
+{
+	hb_jobs_tell(p->jobs);
 }
 
 const char *
@@ -109,9 +129,11 @@ run(struct hb_pool_thread *t, struct hb_conn *c)
 
 	t->began = hb_clock_us();
 	c->thread = t;
+	hb_overdue_begin(c);
 	c->paused = hb_py_run(c->worker->py, &c->request) == HB_PY_PAUSED;
 	if (t->pool->forked)
 		_exit(EX_OK);
+	hb_overdue_end(c);
 	judge(app, hb_clock_us() - t->began, closely ? processor_time() - before : -1);
 }
 
@@ -266,6 +288,7 @@ hb_pool_add(struct hb_conn *c)
 	if (c->request.call == NULL) {
 		c->job.thread = HB_JOB_ANYWHERE;
 		c->ended = HB_CONN_OPEN;
+		atomic_store_explicit(&c->claim, HB_CONN_UNCLAIMED, memory_order_relaxed);
 	}
 	c->pooled = true;
 	hb_conn_set_state(c, HB_CONN_RUNNING);
@@ -291,6 +314,10 @@ go_on(struct hb_conn *c)
 	c->pooled = false;
 	c->worker->pool->load--;
 	account(c);
+	if (atomic_load(&c->claim) == HB_CONN_OVERDUE) {
+		c->response.status = 504; /* for the access log */
+		c->gone = true;
+	}
 	if (c->doomed)
 		c->gone = true;
 	if (!c->paused)
@@ -338,6 +365,7 @@ hand_over(struct hb_worker *w)
 void
 hb_pool_exchange(struct hb_worker *w)
 {
+	hb_overdue_check(w);
 	take_back(w);
 	if (!TAILQ_EMPTY(&w->pool->batch))
 		hand_over(w);

@@ -18,6 +18,7 @@ struct hb_conn;
 struct hb_http_date;
 struct hb_pool;
 struct hb_pool_thread;
+struct hb_watched;
 struct hb_worker;
 
 /* With the GIL, once the applications are loaded.  The event base is the one that stays. */
@@ -40,6 +41,12 @@ size_t hb_pool_load(const struct hb_worker *w);
 void hb_pool_time_out(struct hb_conn *c);
 /* After a fork, in the child: the thread ends with its request. */
 void hb_pool_forked(struct hb_pool *p);
+
+/* For the watchdog. */
+struct hb_pool_thread *hb_pool_thread(struct hb_pool *p, unsigned i);
+struct hb_watched *hb_pool_watched(struct hb_pool_thread *t);
+/* From any thread. */
+void hb_pool_wake_loop(struct hb_pool *p);
 
 /* On the thread that has the connection's request. */
 const char *hb_pool_date(struct hb_pool_thread *t);

@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "http/ws.h"
 #include "worker/fork.h"
+#include "worker/overdue.h"
 #include "worker/pool.h"
 #include "worker/state.h"
 #include "worker/websocket.h"
@@ -81,6 +82,16 @@ commit(struct hb_conn *c)
 	c->keep = hb_response_commit(&c->response, &context, &c->out);
 	if (!c->pooled)
 		hb_count(&w->counters->requests, 1);
+}
+
+/* The loop may have answered for a request that was late. */
+static bool
+may_answer(struct hb_conn *c)
+{
+	if (!c->pooled || hb_conn_claim(c, HB_CONN_ANSWERED))
+		return true;
+	c->gone = true;
+	return false;
 }
 
 /* How many of n bytes belong to the response that was announced. */
@@ -158,8 +169,13 @@ respond_write(struct hb_py_request *r, const void *p, size_t n, bool more)
 
 	if (c->gone || c->verdict != 0)
 		return -1;
-	if (!c->response.committed)
+	if (!c->response.committed) {
+		if (!may_answer(c))
+			return -1;
 		commit(c);
+	}
+	if (more && !c->async)
+		hb_overdue_progress(c, c->worker->config->timeouts.idle);
 	if (c->response.bodyless)
 		return -1;
 	if (n == 0)
@@ -188,13 +204,14 @@ static int
 respond_wait(struct hb_py_request *r)
 {
 	struct hb_conn *c = conn_of(r);
-	int64_t limit = c->worker->config->timeouts.write, end = hb_clock_ms() + limit;
+	int64_t limit = c->worker->config->timeouts.write, idle = c->worker->config->timeouts.idle, end = hb_clock_ms() + limit;
 
 	while (hb_conn_pending(c) > HB_CONN_OUT_HIGH / 2) {
 		struct pollfd pfd = {c->fd, POLLOUT, 0};
 		size_t before = hb_conn_pending(c);
 		int64_t left = end - hb_clock_ms();
 
+		hb_overdue_progress(c, limit + idle);
 		if (left <= 0 || (poll(&pfd, 1, (int)left) == -1 && errno != EINTR) || hb_conn_flush(c) == -1) {
 			c->gone = true;
 			return -1;
@@ -202,6 +219,7 @@ respond_wait(struct hb_py_request *r)
 		if (hb_conn_pending(c) < before)
 			end = hb_clock_ms() + limit;
 	}
+	hb_overdue_progress(c, idle);
 	return 0;
 }
 
@@ -247,6 +265,8 @@ end_body(struct hb_conn *c)
 		return;
 	s->ended = true;
 	if (!s->committed) {
+		if (!may_answer(c))
+			return;
 		if (c->request.length == -1)
 			c->request.length = 0;
 		commit(c);

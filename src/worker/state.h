@@ -19,6 +19,7 @@
 #include "worker/conn.h"
 #include "worker/rate.h"
 #include "worker/timers.h"
+#include "worker/watchdog.h"
 #include "worker/worker.h"
 
 /* The signals that the worker handles. */
@@ -101,6 +102,12 @@ struct hb_worker {
 	atomic_bool draining;
 	bool gently;       /* idle connections are kept for a while */
 	bool cutting;      /* it is up: what goes on is ended */
+	int64_t stacks_again; /* not logged before */
+	struct hb_watchdog *watchdog;
+	struct hb_watched watched; /* this thread */
+	int64_t longest;     /* that a request may take, milliseconds */
+	atomic_bool overdue; /* threads of the pool have been caught */
+	bool asked;          /* for another worker in the place of this one */
 	bool ended;
 	bool orphaned;     /* the channel ended: no time for goodbyes */
 };

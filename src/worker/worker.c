@@ -19,6 +19,7 @@
 #include "worker/accept.h"
 #include "worker/applications.h"
 #include "worker/drain.h"
+#include "worker/overdue.h"
 #include "worker/pool.h"
 #include "worker/respond.h"
 #include "worker/retire.h"
@@ -173,9 +174,13 @@ run_in_place(struct hb_worker *w, struct hb_conn *c)
 	if (w->send_at_once)
 		hb_conn_flush_all(w);
 	w->running = c;
+	hb_overdue_begin(c);
 	atomic_store_explicit(&w->counters->active, 1, memory_order_relaxed);
 	step = hb_py_run(w->py, &c->request);
 	atomic_store_explicit(&w->counters->active, 0, memory_order_relaxed);
+	if (w->orphaned)
+		_exit(EX_OK); /* the child of a fork */
+	hb_overdue_end(c);
 	w->running = NULL;
 	now = hb_clock_us();
 	if (now - w->began > SLOW_MS * 1000)
@@ -278,7 +283,9 @@ wait_for_events(struct hb_worker *w, bool block)
 		block = false;
 	set_tick(w);
 	w->asleep = true;
+	hb_overdue_asleep(w);
 	event_base_loop(w->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
+	hb_overdue_busy(w);
 	hb_worker_wake(w);
 	if (w->orphaned)
 		return;
@@ -403,6 +410,7 @@ tear_down(struct hb_worker *w)
 {
 	void *p;
 
+	hb_overdue_stop(w);
 	if (w->pool != NULL)
 		stop_pool(w);
 	hb_access_close(&w->access);
@@ -424,6 +432,7 @@ open_for_business(void *arg)
 {
 	struct hb_worker *w = arg;
 
+	hb_overdue_start(w);
 	hb_accept_start(w);
 	if (write(w->start->channel, "R", 1) != 1)
 		w->ended = w->orphaned = true;
@@ -451,7 +460,8 @@ serve(struct hb_worker *w)
 		pass(w);
 	if (w->orphaned)
 		_exit(EX_OK);
-	enter(w);
+	if (w->pool == NULL)
+		enter(w);
 	return EX_OK;
 }
 

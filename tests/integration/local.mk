@@ -34,6 +34,7 @@ TESTS += \
 	%D%/test_master_start.py \
 	%D%/test_max_requests.py \
 	%D%/test_python_module.py \
+	%D%/test_request_timeout.py \
 	%D%/test_reload.py \
 	%D%/test_reload_faults.py \
 	%D%/test_spec_state.py \
