@@ -62,7 +62,7 @@ hb_py_thread_start(struct hb_py *py, const char *name, void (*run)(void *arg), v
 	PyObject *args = PyTuple_New(0), *kwargs = NULL, *thread = NULL, *done = NULL;
 
 	if (type != NULL && target != NULL && args != NULL)
-		kwargs = Py_BuildValue("{s:O,s:s,s:O}", "target", target, "name", name, "daemon", Py_True);
+		kwargs = Py_BuildValue("{s:O,s:s}", "target", target, "name", name);
 	if (kwargs != NULL)
 		thread = PyObject_Call(type, args, kwargs);
 	if (thread != NULL)

@@ -10,6 +10,9 @@
  * When one still waits there after some time, those who took none lag behind,
  * because they sleep in a request or are stopped: until they accept again, or
  * for a while, they are not asked.
+ *
+ * With a pool of threads a worker is busy when all of them are: then it stops
+ * until one is free.
  */
 #include "worker/accept.h"
 
@@ -20,6 +23,7 @@
 #include "common/log.h"
 #include "common/str.h"
 #include "net/listener.h"
+#include "worker/pool.h"
 #include "worker/state.h"
 
 enum {
@@ -172,6 +176,13 @@ is_slow(const struct hb_worker *w)
 	return false;
 }
 
+/* All threads of the pool have requests, and the other workers' may not.  ASGI requests need none. */
+static bool
+is_full(const struct hb_worker *w)
+{
+	return w->accept.shared && w->pool != NULL && !w->async && hb_pool_load(w) >= w->config->threads;
+}
+
 /* Returns false when no more is to be accepted now. */
 static bool
 accept_shared(struct hb_worker_listener *l)
@@ -179,6 +190,10 @@ accept_shared(struct hb_worker_listener *l)
 	struct hb_worker *w = l->worker;
 	struct hb_conn *c;
 
+	if (is_full(w)) {
+		pause_accepting(w, 0);
+		return false;
+	}
 	if (above_share(w)) {
 		leave_to_others(w);
 		return false;
@@ -283,6 +298,6 @@ void
 hb_accept_check(struct hb_worker *w)
 {
 	if (w->accept.open && !w->accept.on && !evtimer_pending(&w->accept.again, NULL) &&
-	    w->conns_count < w->config->limits.connections)
+	    w->conns_count < w->config->limits.connections && !is_full(w))
 		resume_accepting(w);
 }

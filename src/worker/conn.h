@@ -109,6 +109,7 @@ struct hb_conn {
 	struct hb_pool_thread *thread;
 	enum hb_conn_end ended;
 	bool paused;        /* it waits for the peer, else it is over */
+	bool streamed;      /* parts of the response have been sent */
 	uint64_t uncounted; /* bytes sent */
 
 	struct hb_py_peer *peer;

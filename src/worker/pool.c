@@ -257,7 +257,7 @@ wait_for_threads(struct hb_pool *p)
 		;
 	all = p->alive == 0;
 	if (!all)
-		hb_warn("worker: %u requests did not end: their threads are left behind", p->alive);
+		hb_warn("worker: %u requests were still running after timeouts.graceful", p->alive);
 	pthread_mutex_unlock(&p->lock);
 	return all;
 }
@@ -288,6 +288,7 @@ hb_pool_add(struct hb_conn *c)
 	if (c->request.call == NULL) {
 		c->job.thread = HB_JOB_ANYWHERE;
 		c->ended = HB_CONN_OPEN;
+		c->streamed = false;
 		atomic_store_explicit(&c->claim, HB_CONN_UNCLAIMED, memory_order_relaxed);
 	}
 	c->pooled = true;

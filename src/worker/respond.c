@@ -156,8 +156,11 @@ push(struct hb_conn *c, size_t n, size_t done, bool more)
 			hb_conn_touch(c);
 		} else if (more)
 			hb_conn_send_soon(c);
-	} else if (more && hb_conn_flush(c) == -1)
-		return -1;
+	} else if (more) {
+		c->streamed = true;
+		if (hb_conn_flush(c) == -1)
+			return -1;
+	}
 	return (ssize_t)done;
 }
 
@@ -334,7 +337,7 @@ respond_finish(struct hb_py_request *r)
 	}
 	c->ended = HB_CONN_FINISHED;
 	/* Sending costs least on the loop, with others; but a close() that takes long must not hold it back. */
-	if (c->response.status != 0 && hb_pool_is_slow(c)) {
+	if (c->response.status != 0 && (c->streamed || hb_pool_is_slow(c))) {
 		end_body(c);
 		(void)hb_conn_flush(c);
 	}

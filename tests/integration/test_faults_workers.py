@@ -252,7 +252,7 @@ def test_while_a_worker_cannot_come_back_the_other_takes_all():
 
 
 def test_while_one_worker_is_busy_the_others_accept():
-    with daemon_with(2) as d, concurrent.futures.ThreadPoolExecutor() as pool:
+    with daemon_with(2, threads=1) as d, concurrent.futures.ThreadPoolExecutor() as pool:
         busy = pool.submit(asked, d, "/wait?here")
         try:
             eventually((d.dir / "app" / "here").exists)
