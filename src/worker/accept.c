@@ -191,6 +191,7 @@ accept_shared(struct hb_worker_listener *l)
 	struct hb_conn *c;
 
 	if (is_full(w)) {
+		publish(w, HB_WORKER_CLOSED); /* nobody is to count on it */
 		pause_accepting(w, 0);
 		return false;
 	}

@@ -45,7 +45,7 @@ struct hb_worker_counters {
 };
 
 enum hb_worker_accepting {
-	HB_WORKER_CLOSED, /* not yet, or draining */
+	HB_WORKER_CLOSED, /* not yet, or draining, or as busy as can be */
 	HB_WORKER_ACCEPTS,
 	HB_WORKER_WAITS   /* leaves those who come to others for a moment */
 };

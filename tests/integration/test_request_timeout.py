@@ -7,7 +7,7 @@ import pytest
 from harness import SLOW, Daemon, alive, eventually, read_all
 
 HANGS = """
-import ctypes, time
+import ctypes, os, time
 
 def sleeper():
     time.sleep(60)
@@ -31,7 +31,13 @@ def application(environ, start_response):
     if path == '/gil':
         keeper_of_the_gil()
     if path == '/doze':
-        time.sleep(float(environ['QUERY_STRING']))
+        query = environ['QUERY_STRING']
+        if query.startswith('/'):
+            open(query + '.begun', 'w').close()
+            while not os.path.exists(query):
+                time.sleep(0.001)
+        else:
+            time.sleep(float(query))
     start_response('200 OK', [('Content-Type', 'text/plain')])
     if path == '/slowly':
         return slowly(8, 0.5)
@@ -96,17 +102,21 @@ def test_in_place_the_request_is_named_with_its_stack_and_the_worker_replaced(pa
 
 
 def test_what_was_answered_before_a_request_hung_in_place_is_not_lost():
-    with hanging(1) as d:
-        with contextlib.ExitStack() as stack:
-            conns = [stack.enter_context(d.connect()) for _ in range(6)]
-            for s in conns:
-                s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-                assert b"quick" in s.recv(1000)
-            for s in conns[:-1]:
-                s.sendall(get("/"))
-            conns[-1].sendall(get("/sleep"))
-            for s in conns[:-1]:
-                assert b"quick" in read_all(s)
+    with hanging(1, {"timeouts": {"request": f"{2 * SLOW}s"}}) as d, contextlib.ExitStack() as stack:
+        conns = [stack.enter_context(d.connect()) for _ in range(6)]
+        for s in conns:
+            s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"quick" in s.recv(1000)
+        gate = Background(d, f"/doze?{d.dir}/gate")
+        eventually(lambda: (d.dir / "gate.begun").exists())
+        for s in conns[:-1]:
+            s.sendall(get("/"))
+        conns[-1].sendall(get("/sleep"))
+        (d.dir / "gate").touch()
+        assert gate.result().endswith(b"quick")
+        for s in conns[:-1]:
+            assert b"quick" in read_all(s)
+        assert read_all(conns[-1]) == b""
 
 
 @pytest.mark.parametrize("threads", [1, 4])
