@@ -205,6 +205,8 @@ cmd_run(struct cli *cli)
 	/* No file: the system's configuration is not the user's. */
 	add(&args, hb_xstrdup("-c"));
 	add(&args, hb_xstrdup("/dev/null"));
+	if (cli_flag(cli, "reload"))
+		add(&args, hb_xstrdup("--watch"));
 	add_configuration(&args, cli, cwd, path);
 	execute(args.v);
 	(void)hb_error_errno(&err, HB_ERROR_SYSTEM, "cannot run hornbeamd");

@@ -34,6 +34,7 @@ static const struct cli_option run_options[] = {
 	{ "python-path", 'p', "DIR", "look for modules there too; may be repeated" },
 	{ "venv", 0, "DIR", "the virtual environment of the application" },
 	{ "erlang-path", 0, "DIR", "compiled Erlang modules for the companion; may be repeated" },
+	{ "reload", 0, NULL, "serve what is saved: reload when a Python source changes" },
 	{ "set", 0, "KEY=VALUE", "any key of hornbeam.yaml(5); may be repeated" },
 	{ NULL },
 };
@@ -71,7 +72,7 @@ const struct cli_command cli_commands[] = {
 	    "FILE is " HB_SYSCONFDIR "/hornbeam.yaml unless given; its conf.d is read too.", 0, 1, NULL,
 	    cmd_config_show },
 	{ "run", "MODULE:CALLABLE [--bind ADDR] [--workers N] [--python-path DIR] [--venv DIR]\n"
-		 "                    [--erlang-path DIR] [--set KEY=VALUE]",
+		 "                    [--erlang-path DIR] [--reload] [--set KEY=VALUE]",
 	    "serve an application from the current directory, in the foreground",
 	    "The companion is started with it; hornbeam finds the socket of your own run by itself.\n"
 	    "Ctrl-C ends it.", 1, 1, run_options, cmd_run },

@@ -18,6 +18,7 @@ hornbeamd_SOURCES = %D%/main.c \
 	%D%/shared.c %D%/shared.h \
 	%D%/slots.c %D%/slots.h \
 	%D%/spawn.c %D%/spawn.h \
+	%D%/watch.c %D%/watch.h \
 	%D%/worker_entry.c %D%/worker_entry.h \
 	%D%/workers.c %D%/workers.h
 hornbeamd_CPPFLAGS = $(AM_CPPFLAGS) $(EVENT_CFLAGS) $(DEFS_DIRS)

@@ -27,6 +27,7 @@
 #include "hornbeamd/options.h"
 #include "hornbeamd/reload.h"
 #include "hornbeamd/shared.h"
+#include "hornbeamd/watch.h"
 #include "hornbeamd/worker_entry.h"
 #include "hornbeamd/workers.h"
 
@@ -102,8 +103,13 @@ open_loop(struct hb_master *m, const struct hb_options *options, struct hb_liste
 	m->companion = hb_companion_new(m, err);
 	if (m->companion == NULL)
 		return -1;
-	m->workers = hb_workers_new(m);
+	m->workers = hb_workers_new(m, options->watch);
 	m->reload = hb_reload_new(m, options);
+	if (options->watch) {
+		m->watch = hb_watch_new(m, err);
+		if (m->watch == NULL)
+			return -1;
+	}
 	if (m->reload != NULL)
 		m->control = hb_control_new(m, control);
 	return m->control == NULL ? hb_error_set(err, HB_ERROR_MEMORY, "out of memory") : 0;
@@ -116,6 +122,7 @@ close_all(struct hb_master *m, struct hb_listener *control)
 		hb_control_free(m->control);
 	else
 		hb_listener_close(control, 1);
+	hb_watch_free(m->watch);
 	hb_reload_free(m->reload);
 	hb_workers_free(m->workers);
 	hb_companion_free(m->companion);

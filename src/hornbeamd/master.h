@@ -18,6 +18,7 @@ struct hb_companion;
 struct hb_control;
 struct hb_generation;
 struct hb_reload;
+struct hb_watch;
 struct hb_workers;
 
 enum hb_master_state {
@@ -44,6 +45,7 @@ struct hb_master {
 	struct hb_companion *companion;
 	struct hb_workers *workers;
 	struct hb_reload *reload;
+	struct hb_watch *watch; /* NULL: the sources are not watched */
 	struct hb_control *control;
 	/* The run. */
 	enum hb_master_state state;

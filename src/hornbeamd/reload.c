@@ -16,6 +16,7 @@
 #include "hornbeamd/master.h"
 #include "hornbeamd/notify.h"
 #include "hornbeamd/options.h"
+#include "hornbeamd/watch.h"
 #include "hornbeamd/workers.h"
 
 /* Keys, or sections, of what is there once and for all: the companion, the sockets of the master, its user. */
@@ -235,14 +236,13 @@ hb_reload_forget(struct hb_reload *r, struct hb_reload_wait *wait)
 void
 hb_reload_afresh(struct hb_reload *r)
 {
-	struct hb_error err;
-
 	(void)hb_reload_ask(r, HB_RELOAD_MS, NULL, NULL);
 	if (r->next == NULL)
 		return;
+	hb_info("reload: given up for another one");
+	event_del(r->deadline);
+	TAILQ_CONCAT(&r->later, &r->now, entry);
 	drop_next(r);
-	hb_error_set(&err, HB_ERROR_APPLICATION, "the sources have changed again");
-	over(r, &err);
 }
 
 void
@@ -274,6 +274,8 @@ hb_reload_ready(struct hb_reload *r)
 	m->config = r->next->config;
 	hb_generation_succeed(r->next, old);
 	hb_log_open("hornbeamd", m->config->log.level);
+	if (m->watch != NULL)
+		hb_watch_roots(m->watch);
 	over(r, NULL);
 }
 

@@ -33,7 +33,7 @@ struct hb_reload_wait *hb_reload_ask(struct hb_reload *r, int64_t within_ms, hb_
 /* Forgets the call; the reload goes on.  NULL is fine. */
 void hb_reload_forget(struct hb_reload *r, struct hb_reload_wait *wait);
 
-/* The sources have changed again: gives up what is under way, for another one. */
+/* The sources have changed: gives up what is under way for another one, which who waits gets. */
 void hb_reload_afresh(struct hb_reload *r);
 /* The master has started: what was asked for meanwhile begins. */
 void hb_reload_begin(struct hb_reload *r);

@@ -428,7 +428,7 @@ hb_workers_reap(struct hb_workers *all)
 }
 
 struct hb_workers *
-hb_workers_new(struct hb_master *m)
+hb_workers_new(struct hb_master *m, bool uncached)
 {
 	static const char *const none[] = {NULL};
 	struct hb_workers *all = hb_xcalloc(1, sizeof *all);
@@ -438,6 +438,8 @@ hb_workers_new(struct hb_master *m)
 	hb_slots_init(&all->slots, m->shared);
 	/* Programs that the application starts find this daemon. */
 	all->envp = hb_environ_set(hb_environ_without(environ, none), "HORNBEAM_SOCKET", m->config->control.socket);
+	if (uncached)
+		all->envp = hb_environ_set(all->envp, "PYTHONDONTWRITEBYTECODE", "1");
 	return all;
 }
 

@@ -39,8 +39,8 @@ struct hb_worker_past {
 	uint64_t restarts, requests, errors, bad_requests, bytes_in, bytes_out;
 };
 
-/* The master is borrowed. */
-struct hb_workers *hb_workers_new(struct hb_master *m);
+/* The master is borrowed.  uncached: Python is not to keep compiled sources, which may be of the same second. */
+struct hb_workers *hb_workers_new(struct hb_master *m, bool uncached);
 void hb_workers_free(struct hb_workers *w);
 
 /* The first generation: the master's. */

@@ -2,6 +2,7 @@
 
 import contextlib
 import http.client
+import json
 import os
 import signal
 import stat
@@ -43,7 +44,7 @@ class Run:
         def is_ready():
             assert self.proc.poll() is None, self.log.read_text()
             done = self.hornbeam("status", "-o", "json", "-q")
-            return done.returncode == 0 and '"state":"ready"' in done.stdout.replace(" ", "")
+            return done.returncode == 0 and json.loads(done.stdout)["master"]["state"] == "ready"
 
         harness.eventually(is_ready, 30)
         harness.eventually(lambda: self.hornbeam("ping", "-q").returncode == 0, 30)

@@ -7,7 +7,7 @@
 #include "hornbeamd/options.h"
 #include "unit.h"
 
-enum { ARGS_MAX = 8 };
+enum { ARGS_MAX = 9 };
 
 /* Splits words at spaces and parses them as the arguments. */
 static int
@@ -43,7 +43,7 @@ START_TEST(every_option_is_taken)
 	struct hb_options o;
 	struct hb_error err;
 
-	ck_assert_int_eq(parse("-c a.yaml --set a=b --set c=d=e -vv --check", &o, &err), 0);
+	ck_assert_int_eq(parse("-c a.yaml --set a=b --set c=d=e --watch -vv --check", &o, &err), 0);
 	ck_assert_int_eq(o.action, HB_ACTION_CHECK);
 	ck_assert_str_eq(o.file, "a.yaml");
 	ck_assert(o.file_given);
@@ -51,6 +51,7 @@ START_TEST(every_option_is_taken)
 	ck_assert_str_eq(o.sets[1], "c=d=e");
 	ck_assert_ptr_null(o.sets[2]);
 	ck_assert_uint_eq(o.verbose, 2);
+	ck_assert(o.watch);
 	hb_options_free(&o);
 }
 END_TEST
@@ -104,6 +105,8 @@ static const struct {
 	{ "--set =1", "--set needs KEY=VALUE, not =1" },
 	{ "--print-config=xml", "--print-config prints yaml or json, not xml" },
 	{ "--worker x", "--worker needs an index below 1024, not x" },
+	{ "--slot 4096", "--slot needs a number below 4096, not 4096" },
+	{ "--slot -1", "--slot needs a number below 4096, not -1" },
 	{ "--worker 1024", "--worker needs an index below 1024, not 1024" },
 	{ "start", "unexpected argument start" },
 	{ "-v start --check", "unexpected argument start" },
@@ -149,6 +152,7 @@ START_TEST(usage_names_every_option)
 	for (size_t i = 0; i < sizeof options / sizeof options[0]; i++)
 		ck_assert_ptr_nonnull(strstr((const char *)text.data, options[i]));
 	ck_assert_ptr_null(strstr((const char *)text.data, "--worker"));
+	ck_assert_ptr_null(strstr((const char *)text.data, "--slot"));
 	hb_buf_free(&text);
 }
 END_TEST
