@@ -118,6 +118,21 @@ int hb_aio_ready(struct hb_aio_core *core, PyObject *handle);
 PyObject *hb_aio_start(struct hb_aio_core *core, PyObject *coro);
 PyObject *hb_aio_future(struct hb_aio_core *core);
 
+/* The standard library's method of this name. */
+PyObject *hb_aio_call_base(struct hb_aio_core *core, const char *name, PyObject *const *args, Py_ssize_t n,
+    PyObject *names);
+PyObject *hb_aio_args(const struct hb_aio *aio, PyObject *const *args, Py_ssize_t n);
+
+/* aio_watch.c */
+/* NULL: the loop has another selector, or none any more. */
+struct hb_selector *hb_aio_selector(const struct hb_aio_core *core);
+/* What is ready goes to the ready handles. */
+int hb_aio_watch_take(struct hb_aio_core *core, struct hb_selector *s);
+PyObject *hb_aio_add_reader(PyObject *self, PyObject *const *args, Py_ssize_t n);
+PyObject *hb_aio_add_writer(PyObject *self, PyObject *const *args, Py_ssize_t n);
+PyObject *hb_aio_remove_reader(PyObject *self, PyObject *fileobj);
+PyObject *hb_aio_remove_writer(PyObject *self, PyObject *fileobj);
+
 /* aio_stream.c: the hot methods of loop.py's StreamTransport, whose slots type has */
 extern PyType_Spec hb_aio_stream_spec;
 int hb_aio_stream_init(struct hb_aio *aio, PyTypeObject *type);

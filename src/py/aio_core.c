@@ -1,6 +1,6 @@
 /*
- * The loop's part in C: call_soon and its kin, readers and writers, one pass,
- * and tasks that start at once.  In debug mode, and with another selector, the
+ * The loop's part in C: call_soon and its kin, one pass, and tasks that start
+ * at once.  In debug mode, and with another selector, the
  * standard library's own methods run instead.
  */
 #include <math.h>
@@ -13,9 +13,8 @@
 
 static const double resolution = 1e-9;
 
-/* The standard library's method of this name. */
-static PyObject *
-call_base(struct hb_aio_core *core, const char *name, PyObject *const *args, Py_ssize_t n, PyObject *names)
+PyObject *
+hb_aio_call_base(struct hb_aio_core *core, const char *name, PyObject *const *args, Py_ssize_t n, PyObject *names)
 {
 	PyObject *method = PyObject_GetAttrString(core->aio->base_loop, name), *result = NULL, **all;
 	Py_ssize_t total = n + (names != NULL ? PyTuple_GET_SIZE(names) : 0);
@@ -49,8 +48,8 @@ hb_aio_ready(struct hb_aio_core *core, PyObject *handle)
 	return done != NULL ? 0 : -1;
 }
 
-static PyObject *
-rest_of(const struct hb_aio *aio, PyObject *const *args, Py_ssize_t n)
+PyObject *
+hb_aio_args(const struct hb_aio *aio, PyObject *const *args, Py_ssize_t n)
 {
 	PyObject *tuple;
 
@@ -93,7 +92,7 @@ core_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *na
 	PyObject *context;
 
 	if (n < 1 || hb_aio_is_true(core->debug) || !only_context(args, n, names, &context))
-		return call_base(core, "call_soon", args, n, names);
+		return hb_aio_call_base(core, "call_soon", args, n, names);
 	if (check_open(core) == -1)
 		return NULL;
 	/* A finalizer may call while the task is made: only the context tells the task's own call. */
@@ -101,7 +100,7 @@ core_call_soon(PyObject *self, PyObject *const *args, Py_ssize_t n, PyObject *na
 		Py_XSETREF(core->step, Py_NewRef(args[0]));
 		Py_RETURN_NONE;
 	}
-	return queue(core, args[0], rest_of(core->aio, args + 1, n - 1), context);
+	return queue(core, args[0], hb_aio_args(core->aio, args + 1, n - 1), context);
 }
 
 /* _call_soon(callback, args, context), of call_soon_threadsafe */
@@ -111,7 +110,7 @@ core_call_soon_inner(PyObject *self, PyObject *const *args, Py_ssize_t n)
 	struct hb_aio_core *core = (struct hb_aio_core *)self;
 
 	if (n != 3 || !PyTuple_Check(args[1]) || hb_aio_is_true(core->debug))
-		return call_base(core, "_call_soon", args, n, NULL);
+		return hb_aio_call_base(core, "_call_soon", args, n, NULL);
 	if (check_open(core) == -1)
 		return NULL;
 	return queue(core, args[0], Py_NewRef(args[1]), args[2]);
@@ -122,7 +121,7 @@ schedule(struct hb_aio_core *core, double when, PyObject *const *args, Py_ssize_
 {
 	PyObject *time = PyFloat_FromDouble(when), *rest = NULL, *timer = NULL;
 
-	if (time != NULL && (rest = rest_of(core->aio, args + 1, n - 1)) != NULL)
+	if (time != NULL && (rest = hb_aio_args(core->aio, args + 1, n - 1)) != NULL)
 		timer = hb_aio_handle_new(core, args[0], rest, context, time);
 	if (timer != NULL && hb_aio_timers_push(core, timer) == -1)
 		Py_CLEAR(timer);
@@ -138,7 +137,7 @@ call_timed(struct hb_aio_core *core, const char *name, double from, PyObject *co
 	double delay;
 
 	if (n < 2 || args[0] == Py_None || !only_context(args, n, names, &context))
-		return call_base(core, name, args, n, names);
+		return hb_aio_call_base(core, name, args, n, names);
 	delay = PyFloat_AsDouble(args[0]);
 	if ((delay == -1.0 && PyErr_Occurred()) || check_open(core) == -1)
 		return NULL;
@@ -147,7 +146,7 @@ call_timed(struct hb_aio_core *core, const char *name, double from, PyObject *co
 		return NULL;
 	}
 	if (hb_aio_is_true(core->debug))
-		return call_base(core, name, args, n, names);
+		return hb_aio_call_base(core, name, args, n, names);
 	return schedule(core, from + delay, args + 1, n - 1, context);
 }
 
@@ -194,170 +193,6 @@ core_create_future(PyObject *self, PyObject *unused)
 	return hb_aio_future((struct hb_aio_core *)self);
 }
 
-static struct hb_selector *
-own_selector(const struct hb_aio_core *core)
-{
-	if (core->selector == NULL || !PyObject_TypeCheck(core->selector, core->aio->selector_type))
-		return NULL;
-	return (struct hb_selector *)core->selector;
-}
-
-static PyObject **
-side_of(struct hb_watch *w, unsigned bit)
-{
-	return bit == HB_SELECT_READ ? &w->reader : &w->writer;
-}
-
-/* _add_reader(fd, callback, *args) and _add_writer */
-static PyObject *
-watch(PyObject *self, unsigned bit, PyObject *const *args, Py_ssize_t n)
-{
-	struct hb_aio_core *core = (struct hb_aio_core *)self;
-	struct hb_selector *s = own_selector(core);
-	PyObject *handle, *before, *rest;
-	struct hb_watch *w;
-	int fd;
-
-	if (n < 2 || s == NULL || hb_aio_is_true(core->closed))
-		return call_base(core, bit == HB_SELECT_READ ? "_add_reader" : "_add_writer", args, n, NULL);
-	fd = hb_selector_fd(s, args[0]);
-	rest = fd != -1 ? rest_of(core->aio, args + 2, n - 2) : NULL;
-	handle = rest != NULL ? hb_aio_handle_new(core, args[1], rest, NULL, NULL) : NULL;
-	if (handle == NULL)
-		return NULL;
-	w = hb_selector_find(s, fd);
-	if (w == NULL)
-		w = hb_selector_add(s, args[0], fd);
-	if (w == NULL)
-		goto fail;
-	if (hb_selector_set(w, w->events | bit) == -1) {
-		if (w->events == 0) {
-			PyObject *type, *value, *tb;
-
-			PyErr_Fetch(&type, &value, &tb);
-			(void)hb_selector_remove(w);
-			PyErr_Restore(type, value, tb);
-		}
-		goto fail;
-	}
-	before = *side_of(w, bit);
-	*side_of(w, bit) = Py_NewRef(handle);
-	if (before != NULL) {
-		int rc = hb_aio_handle_cancel(before);
-
-		Py_DECREF(before);
-		if (rc == -1)
-			goto fail;
-	}
-	return handle;
-
-fail:
-	Py_DECREF(handle);
-	return NULL;
-}
-
-static PyObject *
-core_add_reader(PyObject *self, PyObject *const *args, Py_ssize_t n)
-{
-	return watch(self, HB_SELECT_READ, args, n);
-}
-
-static PyObject *
-core_add_writer(PyObject *self, PyObject *const *args, Py_ssize_t n)
-{
-	return watch(self, HB_SELECT_WRITE, args, n);
-}
-
-static int
-end_watch(struct hb_watch *w, unsigned bit)
-{
-	PyObject *handle = *side_of(w, bit);
-	unsigned left = w->events & ~bit;
-	int rc;
-
-	rc = left != 0 ? hb_selector_set(w, left) : 0;
-	if (rc == -1)
-		return -1;
-	*side_of(w, bit) = NULL;
-	if (left == 0)
-		rc = hb_selector_remove(w);
-	if (handle != NULL && rc == 0)
-		rc = hb_aio_handle_cancel(handle);
-	Py_XDECREF(handle);
-	return rc;
-}
-
-/* _remove_reader(fd) and _remove_writer: whether there was one */
-static PyObject *
-unwatch(PyObject *self, unsigned bit, PyObject *fileobj)
-{
-	struct hb_aio_core *core = (struct hb_aio_core *)self;
-	struct hb_selector *s = own_selector(core);
-	struct hb_watch *w;
-	bool had;
-	int fd;
-
-	if (s == NULL || hb_aio_is_true(core->closed))
-		return call_base(core, bit == HB_SELECT_READ ? "_remove_reader" : "_remove_writer", &fileobj, 1, NULL);
-	fd = hb_selector_fd(s, fileobj);
-	if (fd == -1)
-		return NULL;
-	w = hb_selector_find(s, fd);
-	if (w == NULL)
-		Py_RETURN_FALSE;
-	had = *side_of(w, bit) != NULL;
-	if (end_watch(w, bit) == -1)
-		return NULL;
-	return PyBool_FromLong(had);
-}
-
-static PyObject *
-core_remove_reader(PyObject *self, PyObject *fileobj)
-{
-	return unwatch(self, HB_SELECT_READ, fileobj);
-}
-
-static PyObject *
-core_remove_writer(PyObject *self, PyObject *fileobj)
-{
-	return unwatch(self, HB_SELECT_WRITE, fileobj);
-}
-
-static int
-fire(struct hb_aio_core *core, struct hb_watch *w, unsigned bit)
-{
-	PyObject *handle = *side_of(w, bit);
-	int rc;
-
-	if (handle == NULL && w->data != NULL && PyTuple_Check(w->data) && PyTuple_GET_SIZE(w->data) == 2)
-		handle = PyTuple_GET_ITEM(w->data, bit == HB_SELECT_READ ? 0 : 1);
-	if (handle == NULL || handle == Py_None)
-		return 0;
-	if (hb_aio_handle_cancelled(core->aio, handle))
-		return end_watch(w, bit);
-	Py_INCREF(handle);
-	rc = hb_aio_ready(core, handle);
-	Py_DECREF(handle);
-	return rc;
-}
-
-static int
-take_ready(struct hb_aio_core *core, struct hb_selector *s)
-{
-	struct hb_watch *w;
-	unsigned mask;
-
-	while ((w = hb_selector_next(s, &mask)) != NULL) {
-		int fd = w->fd;
-
-		if ((mask & HB_SELECT_READ) != 0 && fire(core, w, HB_SELECT_READ) == -1)
-			return -1;
-		if ((mask & HB_SELECT_WRITE) != 0 && hb_selector_find(s, fd) == w && fire(core, w, HB_SELECT_WRITE) == -1)
-			return -1;
-	}
-	return 0;
-}
-
 static int
 get_deadline(struct hb_aio_core *core, int64_t *deadline)
 {
@@ -401,12 +236,12 @@ static PyObject *
 core_run_once(PyObject *self, PyObject *unused)
 {
 	struct hb_aio_core *core = (struct hb_aio_core *)self;
-	struct hb_selector *s = own_selector(core);
+	struct hb_selector *s = hb_aio_selector(core);
 	int64_t deadline;
 	int rc;
 
 	if (s == NULL || hb_aio_is_true(core->debug))
-		return call_base(core, "_run_once", NULL, 0, NULL);
+		return hb_aio_call_base(core, "_run_once", NULL, 0, NULL);
 	if (check_open(core) == -1)
 		return NULL;
 	if (get_deadline(core, &deadline) == -1)
@@ -414,7 +249,7 @@ core_run_once(PyObject *self, PyObject *unused)
 	Py_INCREF(s);
 	rc = hb_selector_wait(s, deadline);
 	if (rc == 0)
-		rc = take_ready(core, s);
+		rc = hb_aio_watch_take(core, s);
 	Py_DECREF(s);
 	if (rc == -1)
 		return NULL;
@@ -552,10 +387,10 @@ static PyMethodDef core_methods[] = {
 	{"_timer_handle_cancelled", core_timer_cancelled, METH_O, NULL},
 	{"time", core_time, METH_NOARGS, NULL},
 	{"create_future", core_create_future, METH_NOARGS, NULL},
-	{"_add_reader", FAST(core_add_reader), METH_FASTCALL, NULL},
-	{"_add_writer", FAST(core_add_writer), METH_FASTCALL, NULL},
-	{"_remove_reader", core_remove_reader, METH_O, NULL},
-	{"_remove_writer", core_remove_writer, METH_O, NULL},
+	{"_add_reader", FAST(hb_aio_add_reader), METH_FASTCALL, NULL},
+	{"_add_writer", FAST(hb_aio_add_writer), METH_FASTCALL, NULL},
+	{"_remove_reader", hb_aio_remove_reader, METH_O, NULL},
+	{"_remove_writer", hb_aio_remove_writer, METH_O, NULL},
 	{"_run_once", core_run_once, METH_NOARGS, NULL},
 	{"start", core_start, METH_O, NULL},
 	{NULL},

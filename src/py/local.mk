@@ -39,7 +39,9 @@ noinst_LTLIBRARIES += %D%/libpyloop.la
 	%D%/aio_module.c \
 	%D%/aio_stream.c \
 	%D%/aio_timers.c \
-	%D%/selector.c %D%/selector.h
+	%D%/aio_watch.c \
+	%D%/selector.c %D%/selector.h \
+	%D%/selector_type.c
 BUILT_SOURCES += %D%/loop_py.h
 CLEANFILES += %D%/loop_py.h
 EXTRA_DIST += %D%/loop.py

@@ -158,8 +158,8 @@ hb_selector_find(const struct hb_selector *s, int fd)
 }
 
 /* The base has no lock: while the loop waits only its own thread could use it, and that one waits. */
-static int
-check_usable(const struct hb_selector *s)
+int
+hb_selector_check(const struct hb_selector *s)
 {
 	if (s->closed)
 		PyErr_SetString(PyExc_RuntimeError, "the selector is closed");
@@ -205,7 +205,7 @@ hb_selector_add(struct hb_selector *s, PyObject *fileobj, int fd)
 {
 	struct hb_watch *w;
 
-	if (check_usable(s) == -1 || grow(s, fd) == -1)
+	if (hb_selector_check(s) == -1 || grow(s, fd) == -1)
 		return NULL;
 	w = PyMem_Calloc(1, sizeof *w);
 	if (w == NULL) {
@@ -239,7 +239,7 @@ hb_selector_set(struct hb_watch *w, unsigned events)
 	struct hb_selector *s = w->selector;
 	bool queued = w->ready != 0;
 
-	if (check_usable(s) == -1)
+	if (hb_selector_check(s) == -1)
 		return -1;
 	errno = 0;
 	if (set_one(w, &w->in, HB_SELECT_READ, events) == -1 || set_one(w, &w->out, HB_SELECT_WRITE, events) == -1) {
@@ -254,8 +254,8 @@ hb_selector_set(struct hb_watch *w, unsigned events)
 	return 0;
 }
 
-static void
-drop(struct hb_watch *w)
+void
+hb_selector_drop(struct hb_watch *w)
 {
 	struct hb_selector *s = w->selector;
 
@@ -277,9 +277,9 @@ drop(struct hb_watch *w)
 int
 hb_selector_remove(struct hb_watch *w)
 {
-	if (check_usable(w->selector) == -1)
+	if (hb_selector_check(w->selector) == -1)
 		return -1;
-	drop(w);
+	hb_selector_drop(w);
 	return 0;
 }
 
@@ -307,42 +307,39 @@ end_signal(struct hb_selector *s, int number)
 			at = &signal->next;
 }
 
-/* watch_signal(number, fd) */
-static PyObject *
-selector_watch_signal(PyObject *self, PyObject *args)
+int
+hb_selector_watch_signal(struct hb_selector *s, int number, int fd)
 {
-	struct hb_selector *s = (struct hb_selector *)self;
 	struct hb_signal *signal;
-	int number, fd;
 
-	if (!PyArg_ParseTuple(args, "ii", &number, &fd) || check_usable(s) == -1)
-		return NULL;
+	if (hb_selector_check(s) == -1)
+		return -1;
 	end_signal(s, number);
 	signal = PyMem_Calloc(1, sizeof *signal);
-	if (signal == NULL)
-		return PyErr_NoMemory();
+	if (signal == NULL) {
+		PyErr_NoMemory();
+		return -1;
+	}
 	signal->number = number;
 	signal->fd = fd;
 	evsignal_assign(&signal->event, s->base, number, on_signal, signal);
 	if (event_add(&signal->event, NULL) == -1) {
 		PyMem_Free(signal);
-		return PyErr_SetFromErrno(PyExc_OSError);
+		PyErr_SetFromErrno(PyExc_OSError);
+		return -1;
 	}
 	signal->next = s->signals;
 	s->signals = signal;
-	Py_RETURN_NONE;
+	return 0;
 }
 
-static PyObject *
-selector_end_signal(PyObject *self, PyObject *number)
+int
+hb_selector_end_signal(struct hb_selector *s, int number)
 {
-	struct hb_selector *s = (struct hb_selector *)self;
-	long n = PyLong_AsLong(number);
-
-	if ((n == -1 && PyErr_Occurred()) || check_usable(s) == -1)
-		return NULL;
-	end_signal(s, (int)n);
-	Py_RETURN_NONE;
+	if (hb_selector_check(s) == -1)
+		return -1;
+	end_signal(s, number);
+	return 0;
 }
 
 static int
@@ -366,14 +363,25 @@ add_timer(struct hb_selector *s)
 	return event_add(&s->timer, NULL);
 }
 
-static void
-close_all(struct hb_selector *s)
+int
+hb_selector_open(struct hb_selector *s)
+{
+	TAILQ_INIT(&s->active);
+	s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (s->timer_fd != -1 && open_base(s) == 0 && add_timer(s) == 0)
+		return 0;
+	PyErr_SetFromErrno(PyExc_OSError);
+	return -1;
+}
+
+void
+hb_selector_close(struct hb_selector *s)
 {
 	if (s->closed)
 		return;
 	for (size_t i = 0; i < s->size; i++)
 		if (s->watches[i] != NULL)
-			drop(s->watches[i]);
+			hb_selector_drop(s->watches[i]);
 	end_signal(s, 0);
 	s->closed = true;
 	PyMem_Free(s->watches);
@@ -387,30 +395,6 @@ close_all(struct hb_selector *s)
 	if (s->timer_fd != -1)
 		close(s->timer_fd);
 	s->timer_fd = -1;
-}
-
-static PyObject *
-selector_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
-{
-	struct hb_selector *s = (struct hb_selector *)type->tp_alloc(type, 0);
-
-	if (s == NULL)
-		return NULL;
-	TAILQ_INIT(&s->active);
-	s->timer_fd = -1;
-	s->aio = hb_aio_of(type);
-	if (s->aio == NULL)
-		goto fail;
-	s->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-	if (s->timer_fd == -1 || open_base(s) == -1 || add_timer(s) == -1) {
-		PyErr_SetFromErrno(PyExc_OSError);
-		goto fail;
-	}
-	return (PyObject *)s;
-
-fail:
-	Py_DECREF(s);
-	return NULL;
 }
 
 static int
@@ -442,276 +426,3 @@ hb_selector_borrow(struct hb_selector *s, struct event_base *base)
 	PyErr_SetString(PyExc_OSError, "the event base does not take a timer");
 	return -1;
 }
-
-static int
-selector_traverse(PyObject *self, visitproc visit, void *arg)
-{
-	struct hb_selector *s = (struct hb_selector *)self;
-
-	Py_VISIT(Py_TYPE(self));
-	for (size_t i = 0; i < s->size; i++)
-		if (s->watches[i] != NULL) {
-			Py_VISIT(s->watches[i]->fileobj);
-			Py_VISIT(s->watches[i]->data);
-			Py_VISIT(s->watches[i]->reader);
-			Py_VISIT(s->watches[i]->writer);
-		}
-	return 0;
-}
-
-/* The watches stay watched: only what they hold of Python's goes. */
-static int
-selector_clear(PyObject *self)
-{
-	struct hb_selector *s = (struct hb_selector *)self;
-
-	for (size_t i = 0; i < s->size; i++)
-		if (s->watches[i] != NULL) {
-			Py_CLEAR(s->watches[i]->fileobj);
-			Py_CLEAR(s->watches[i]->data);
-			Py_CLEAR(s->watches[i]->reader);
-			Py_CLEAR(s->watches[i]->writer);
-		}
-	return 0;
-}
-
-static void
-selector_dealloc(PyObject *self)
-{
-	PyTypeObject *type = Py_TYPE(self);
-
-	PyObject_GC_UnTrack(self);
-	close_all((struct hb_selector *)self);
-	type->tp_free(self);
-	Py_DECREF(type);
-}
-
-static PyObject *
-or_none(PyObject *object)
-{
-	return object != NULL ? object : Py_None;
-}
-
-static PyObject *
-make_key(struct hb_watch *w)
-{
-	PyObject *data = w->data != NULL ? Py_NewRef(w->data)
-	                                 : PyTuple_Pack(2, or_none(w->reader), or_none(w->writer));
-	PyObject *key;
-
-	if (data == NULL)
-		return NULL;
-	key = PyObject_CallFunction(w->selector->aio->selector_key, "OiIO", or_none(w->fileobj), w->fd, w->events, data);
-	Py_DECREF(data);
-	return key;
-}
-
-/* A file object that is closed by now is found by itself, as in the standard library. */
-static struct hb_watch *
-look_up(struct hb_selector *s, PyObject *fileobj)
-{
-	PyObject *type, *value, *tb;
-	int fd = hb_selector_fd(s, fileobj);
-	struct hb_watch *w;
-
-	if (fd != -1) {
-		w = hb_selector_find(s, fd);
-		if (w == NULL)
-			PyErr_Format(PyExc_KeyError, "%R is not registered", fileobj);
-		return w;
-	}
-	PyErr_Fetch(&type, &value, &tb);
-	for (size_t i = 0; i < s->size; i++)
-		if (s->watches[i] != NULL && s->watches[i]->fileobj == fileobj) {
-			Py_XDECREF(type);
-			Py_XDECREF(value);
-			Py_XDECREF(tb);
-			return s->watches[i];
-		}
-	PyErr_Restore(type, value, tb);
-	return NULL;
-}
-
-static int
-get_events(PyObject *object, unsigned *events)
-{
-	long n = PyLong_AsLong(object);
-
-	if (n == -1 && PyErr_Occurred())
-		return -1;
-	if (n <= 0 || (n & ~(HB_SELECT_READ | HB_SELECT_WRITE)) != 0) {
-		PyErr_Format(PyExc_ValueError, "Invalid events: %R", object);
-		return -1;
-	}
-	*events = (unsigned)n;
-	return 0;
-}
-
-static char *key_names[] = {(char[]){"fileobj"}, (char[]){"events"}, (char[]){"data"}, NULL};
-
-static PyObject *
-selector_register(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-	struct hb_selector *s = (struct hb_selector *)self;
-	PyObject *fileobj, *mask, *data = Py_None, *key;
-	struct hb_watch *w;
-	unsigned events;
-	int fd;
-
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O", key_names, &fileobj, &mask, &data) ||
-	    get_events(mask, &events) == -1 || (fd = hb_selector_fd(s, fileobj)) == -1)
-		return NULL;
-	if (hb_selector_find(s, fd) != NULL) {
-		PyErr_Format(PyExc_KeyError, "%R (FD %d) is already registered", fileobj, fd);
-		return NULL;
-	}
-	w = hb_selector_add(s, fileobj, fd);
-	if (w == NULL)
-		return NULL;
-	w->data = Py_NewRef(data);
-	if (hb_selector_set(w, events) == -1) {
-		drop(w);
-		return NULL;
-	}
-	key = make_key(w);
-	if (key == NULL)
-		drop(w);
-	return key;
-}
-
-static PyObject *
-selector_modify(PyObject *self, PyObject *args, PyObject *kwargs)
-{
-	PyObject *fileobj, *mask, *data = Py_None;
-	struct hb_watch *w;
-	unsigned events;
-
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OO|O", key_names, &fileobj, &mask, &data) ||
-	    get_events(mask, &events) == -1 || (w = look_up((struct hb_selector *)self, fileobj)) == NULL ||
-	    hb_selector_set(w, events) == -1)
-		return NULL;
-	Py_XSETREF(w->data, Py_NewRef(data));
-	return make_key(w);
-}
-
-static PyObject *
-selector_unregister(PyObject *self, PyObject *fileobj)
-{
-	struct hb_watch *w = look_up((struct hb_selector *)self, fileobj);
-	PyObject *key = w != NULL ? make_key(w) : NULL;
-
-	if (key == NULL)
-		return NULL;
-	if (hb_selector_remove(w) == -1)
-		Py_CLEAR(key);
-	return key;
-}
-
-static PyObject *
-selector_get_key(PyObject *self, PyObject *fileobj)
-{
-	struct hb_watch *w = look_up((struct hb_selector *)self, fileobj);
-
-	return w != NULL ? make_key(w) : NULL;
-}
-
-static PyObject *
-selector_descriptors(PyObject *self, PyObject *unused)
-{
-	struct hb_selector *s = (struct hb_selector *)self;
-	PyObject *list, *fd;
-
-	if (s->closed)
-		Py_RETURN_NONE;
-	list = PyList_New(0);
-	for (size_t i = 0; i < s->size && list != NULL; i++) {
-		if (s->watches[i] == NULL)
-			continue;
-		fd = PyLong_FromSize_t(i);
-		if (fd == NULL || PyList_Append(list, fd) == -1)
-			Py_CLEAR(list);
-		Py_XDECREF(fd);
-	}
-	return list;
-}
-
-static int
-get_deadline(PyObject *timeout, int64_t *deadline)
-{
-	double seconds;
-
-	if (timeout == NULL || timeout == Py_None) {
-		*deadline = HB_SELECT_FOREVER;
-		return 0;
-	}
-	seconds = PyFloat_AsDouble(timeout);
-	if (seconds == -1.0 && PyErr_Occurred())
-		return -1;
-	if (seconds <= 0)
-		*deadline = HB_SELECT_POLL;
-	else if (seconds >= 1e9)
-		*deadline = HB_SELECT_FOREVER;
-	else
-		*deadline = hb_selector_now() + hb_selector_nanoseconds(seconds);
-	return 0;
-}
-
-static PyObject *
-selector_select(PyObject *self, PyObject *const *args, Py_ssize_t n)
-{
-	struct hb_selector *s = (struct hb_selector *)self;
-	PyObject *list, *key, *item;
-	struct hb_watch *w;
-	int64_t deadline;
-	unsigned mask;
-
-	if (get_deadline(n > 0 ? args[0] : NULL, &deadline) == -1 || check_usable(s) == -1 ||
-	    hb_selector_wait(s, deadline) == -1)
-		return NULL;
-	list = PyList_New(0);
-	while (list != NULL && (w = hb_selector_next(s, &mask)) != NULL) {
-		key = make_key(w);
-		item = key != NULL ? Py_BuildValue("(NI)", key, mask) : NULL;
-		if (item == NULL || PyList_Append(list, item) == -1)
-			Py_CLEAR(list);
-		Py_XDECREF(item);
-	}
-	return list;
-}
-
-static PyObject *
-selector_close(PyObject *self, PyObject *unused)
-{
-	close_all((struct hb_selector *)self);
-	Py_RETURN_NONE;
-}
-
-static PyMethodDef selector_methods[] = {
-	{"register", (PyCFunction)(void (*)(void))selector_register, METH_VARARGS | METH_KEYWORDS, NULL},
-	{"modify", (PyCFunction)(void (*)(void))selector_modify, METH_VARARGS | METH_KEYWORDS, NULL},
-	{"unregister", selector_unregister, METH_O, NULL},
-	{"get_key", selector_get_key, METH_O, NULL},
-	{"descriptors", selector_descriptors, METH_NOARGS, NULL},
-	{"watch_signal", selector_watch_signal, METH_VARARGS, NULL},
-	{"end_signal", selector_end_signal, METH_O, NULL},
-	{"select", (PyCFunction)(void (*)(void))selector_select, METH_FASTCALL, NULL},
-	{"close", selector_close, METH_NOARGS, NULL},
-	{NULL},
-};
-
-static PyType_Slot selector_slots[] = {
-	{Py_tp_new, selector_new},
-	{Py_tp_dealloc, selector_dealloc},
-	{Py_tp_traverse, selector_traverse},
-	{Py_tp_clear, selector_clear},
-	{Py_tp_methods, selector_methods},
-	{0, NULL},
-};
-
-PyType_Spec hb_selector_spec = {
-	"_hornbeam_loop.SelectorCore",
-	sizeof(struct hb_selector),
-	0,
-	Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC,
-	selector_slots,
-};

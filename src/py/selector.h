@@ -71,6 +71,11 @@ struct hb_selector {
 
 extern PyType_Spec hb_selector_spec;
 
+/* On a base of its own. */
+int hb_selector_open(struct hb_selector *s);
+void hb_selector_close(struct hb_selector *s);
+/* -1, with an exception, where the base cannot be used now. */
+int hb_selector_check(const struct hb_selector *s);
 /* Moves to a base that others use too. */
 int hb_selector_borrow(struct hb_selector *s, struct event_base *base);
 /* Waits until something is ready or the time (CLOCK_MONOTONIC, nanoseconds) has come. */
@@ -83,8 +88,11 @@ int hb_selector_fd(struct hb_selector *s, PyObject *fileobj);
 struct hb_watch *hb_selector_find(const struct hb_selector *s, int fd);
 struct hb_watch *hb_selector_add(struct hb_selector *s, PyObject *fileobj, int fd);
 int hb_selector_set(struct hb_watch *w, unsigned events);
-/* Ends the watch and frees it. */
+/* Ends the watch and frees it, where the base can be used. */
 int hb_selector_remove(struct hb_watch *w);
+void hb_selector_drop(struct hb_watch *w);
+int hb_selector_watch_signal(struct hb_selector *s, int number, int fd);
+int hb_selector_end_signal(struct hb_selector *s, int number);
 int64_t hb_selector_now(void);
 /* Rounded up: a timer is never early. */
 int64_t hb_selector_nanoseconds(double seconds);

@@ -3,6 +3,7 @@ TESTS += \
 	%D%/test_asyncio_suite.py \
 	%D%/test_convert.py \
 	%D%/test_convert_properties.py \
+	%D%/test_loop.py \
 	%D%/test_processes.py \
 	%D%/test_state.py
 EXTRA_DIST += %D%/asyncio_suite.py tests/data/asyncio-exceptions.txt %D%/companion.py %D%/conftest.py %D%/peers.py %D%/term_peer.erl %D%/typed_user.py
