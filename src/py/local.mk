@@ -45,7 +45,7 @@ noinst_LTLIBRARIES += %D%/libpyloop.la
 BUILT_SOURCES += %D%/loop_py.h
 CLEANFILES += %D%/loop_py.h
 EXTRA_DIST += %D%/loop.py
-%D%/loop_py.h: %D%/loop.py
+%D%/loop_py.h: %D%/loop.py %D%/local.mk
 	$(AM_V_GEN)$(MKDIR_P) %D% && od -An -v -tx1 $(srcdir)/%D%/loop.py | \
 		sed 's/ \(..\)/0x\1,/g' >$@.tmp && mv $@.tmp $@
 %D%/%C%_libpyloop_la-aio_module.lo: %D%/loop_py.h

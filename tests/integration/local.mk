@@ -33,8 +33,10 @@ TESTS += \
 	%D%/test_master_faults.py \
 	%D%/test_master_start.py \
 	%D%/test_max_requests.py \
+	%D%/test_nginx.py \
 	%D%/test_python_module.py \
 	%D%/test_request_timeout.py \
+	%D%/test_side_by_side.py \
 	%D%/test_reload.py \
 	%D%/test_reload_faults.py \
 	%D%/test_run_reload.py \
