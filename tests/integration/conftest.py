@@ -1,6 +1,23 @@
-"""Makes harness.py importable for the integration tests."""
+"""Makes harness.py importable for the integration tests, and ways to a site's applications."""
 
 import pathlib
 import sys
 
+import pytest
+
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+
+@pytest.fixture(params=["direct", "nginx-tcp", "nginx-unix"])
+def url(request, site):
+    """In each way: where the module's site (sites.Site, its fixture `site`) is reached."""
+    return site.url(request.param)
+
+
+@pytest.fixture
+def client(url):
+    """An httpx client of that."""
+    import sites
+
+    with sites.client(url) as c:
+        yield c

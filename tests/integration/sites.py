@@ -6,9 +6,7 @@ through nginx over TCP and over a Unix socket.
         with sites.Site("flask_app:app") as s:
             yield s
 
-    @pytest.fixture(params=sites.WAYS)
-    def url(request, site):
-        return site.url(request.param)
+The fixtures `url` and `client` of conftest.py are then this site in each of WAYS.
 """
 
 import contextlib

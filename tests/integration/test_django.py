@@ -40,17 +40,6 @@ def site(request, database):
         yield s
 
 
-@pytest.fixture(params=sites.WAYS)
-def url(request, site):
-    return site.url(request.param)
-
-
-@pytest.fixture
-def client(url):
-    with sites.client(url) as c:
-        yield c
-
-
 def token(page):
     """The CSRF token of a page's form."""
     return re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page.text)[1]

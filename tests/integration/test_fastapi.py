@@ -20,17 +20,6 @@ def site():
         yield s
 
 
-@pytest.fixture(params=sites.WAYS)
-def url(request, site):
-    return site.url(request.param)
-
-
-@pytest.fixture
-def client(url):
-    with sites.client(url) as c:
-        yield c
-
-
 def happened(client, *what):
     """Waits until the application has noted all of these; they must stand in this order."""
     def found():

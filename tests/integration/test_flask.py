@@ -19,17 +19,6 @@ def site():
         yield s
 
 
-@pytest.fixture(params=sites.WAYS)
-def url(request, site):
-    return site.url(request.param)
-
-
-@pytest.fixture
-def client(url):
-    with sites.client(url) as c:
-        yield c
-
-
 def test_paths_are_routed_and_decoded(client):
     assert client.get("/").text == "index"
     answer = client.get("/hello/J%C3%BCrgen%20%26%20co?a=1&a=2&b=%C3%A4").json()

@@ -32,17 +32,6 @@ def site(notes):
     assert (notes / "events").read_text() == "startup\nshutdown\n"
 
 
-@pytest.fixture(params=sites.WAYS)
-def url(request, site):
-    return site.url(request.param)
-
-
-@pytest.fixture
-def client(url):
-    with sites.client(url) as c:
-        yield c
-
-
 def test_each_application_knows_its_place(client, url):
     assert client.get("/where").json()["root"] == f"{url}/"
     wsgi = client.get("/django/wsgi/where").json()

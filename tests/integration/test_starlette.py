@@ -25,17 +25,6 @@ def site():
         yield s
 
 
-@pytest.fixture(params=sites.WAYS)
-def url(request, site):
-    return site.url(request.param)
-
-
-@pytest.fixture
-def client(url):
-    with sites.client(url) as c:
-        yield c
-
-
 def socket_of(url, path, **more):
     """A connection of python3-websockets; with a proxy in between there is no other way than to wait for its pongs."""
     return websockets.connect(url.replace("http", "ws", 1) + path, open_timeout=10 * harness.SLOW, **more)
