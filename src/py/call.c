@@ -283,6 +283,7 @@ hb_py_call_new(struct hb_py *py, struct hb_py_request *r)
 	c->py = py;
 	c->r = r;
 	c->context = c->input = c->result = c->iter = c->pending = NULL;
+	c->file = HB_PY_FILE_UNKNOWN;
 	c->pending_off = c->index = 0;
 	c->started = c->running = c->waiting = false;
 	return c;

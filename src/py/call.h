@@ -16,11 +16,17 @@ struct hb_py_call {
 	PyObject *iter;    /* of result, where it is neither list nor tuple */
 	PyObject *pending; /* a part that the peer has not taken whole */
 	Py_ssize_t pending_off;
+	int file;          /* the descriptor that the result is sent from */
+	int64_t file_off;
+	int64_t file_left;
 	Py_ssize_t index;  /* of the next part, where result is a list or tuple */
 	bool started;      /* start_response was called */
 	bool running;      /* inside hb_py_run */
 	bool waiting;      /* a write() waits without the GIL */
 };
+
+/* What hb_py_call.file is beside a descriptor. */
+enum { HB_PY_FILE_UNKNOWN = -1, HB_PY_FILE_NONE = -2 };
 
 enum hb_py_sent {
 	HB_PY_SENT,     /* all of it */

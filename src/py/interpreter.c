@@ -216,6 +216,8 @@ hb_py_stop(struct hb_py *py)
 	Py_CLEAR(py->input_type);
 	Py_CLEAR(py->errors_type);
 	Py_CLEAR(py->wrapper_type);
+	for (size_t i = 0; i < 3; i++)
+		Py_CLEAR(py->file_types[i]);
 	Py_CLEAR(py->call_type);
 	Py_FinalizeEx();
 	free(py);

@@ -91,9 +91,12 @@ struct hb_py_message {
 	unsigned code;          /* 1005: none came; 1006: the connection was lost */
 };
 
+/* See send_file. */
+enum { HB_PY_READ_IT = -2 };
+
 enum hb_py_fork { HB_PY_FORK_BEFORE, HB_PY_FORK_PARENT, HB_PY_FORK_CHILD };
 
-/* The operations; all but wait and fork are called with the GIL held and never block. */
+/* The operations; all but wait, send_file and fork are called with the GIL held and never block. */
 struct hb_py_server {
 	/* Checks and keeps a head; a later one replaces it while nothing has been sent. */
 	int (*head)(struct hb_py_request *r, const struct hb_py_head *head, struct hb_error *err);
@@ -107,7 +110,12 @@ struct hb_py_server {
 	 * the rest: the client has gone, or the response has no body.
 	 */
 	ssize_t (*write)(struct hb_py_request *r, const void *p, size_t n, bool more);
-	/* The same from a file, from off on. */
+	/*
+	 * WSGI: n bytes of a file from off on, or as many as its Content-Length
+	 * lets; returns what write does, and where it returns fewer it is run again
+	 * later.  HB_PY_READ_IT: this file, or this connection, takes bytes by write
+	 * only; nothing of it was sent.  Called without the GIL, since disks are slow.
+	 */
 	ssize_t (*send_file)(struct hb_py_request *r, int fd, off_t off, size_t n);
 	/* Blocks until write would take bytes again; -1 when the client is gone or too slow. */
 	int (*wait)(struct hb_py_request *r);

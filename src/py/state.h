@@ -19,6 +19,7 @@ struct hb_py {
 	PyTypeObject *input_type;
 	PyTypeObject *errors_type;
 	PyTypeObject *wrapper_type;
+	PyObject *file_types[3]; /* FileIO, BufferedReader, BufferedRandom */
 	PyTypeObject *call_type;
 	PyObject *errors;       /* wsgi.errors */
 	PyObject *format;       /* traceback.format_exception, once needed */

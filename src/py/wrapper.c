@@ -4,6 +4,9 @@
  */
 #include "py/wrapper.h"
 
+#include <string.h>
+#include <sys/stat.h>
+
 enum { BLOCK_DEFAULT = 8192 };
 
 struct wrapper {
@@ -125,6 +128,98 @@ static PyType_Spec wrapper_spec = {
 	Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
 	wrapper_slots,
 };
+
+/* FileIO, BufferedReader, BufferedRandom: in this order. */
+static int
+load_types(struct hb_py *py)
+{
+	static const char *const names[] = {"FileIO", "BufferedReader", "BufferedRandom"};
+	PyObject *module;
+
+	if (py->file_types[2] != NULL)
+		return 0;
+	module = PyImport_ImportModule("io");
+	for (size_t i = 0; module != NULL && i < 3; i++)
+		Py_XSETREF(py->file_types[i], PyObject_GetAttrString(module, names[i]));
+	Py_XDECREF(module);
+	return py->file_types[2] != NULL ? 0 : -1;
+}
+
+/*
+ * The file object of Python's own whose read() the wrapper calls: itself, or
+ * what it hands the call on to, as tempfile's and Django's do.  What makes other
+ * bytes of the file's, as gzip does, has a read() of its own.  A new reference or NULL.
+ */
+static PyObject *
+reader_of(const struct wrapper *w)
+{
+	PyObject *read = Py_NewRef(w->read), *self = NULL;
+
+	if (!PyCFunction_Check(read))
+		Py_SETREF(read, PyObject_GetAttrString(read, "__wrapped__"));
+	if (read != NULL && PyCFunction_Check(read) &&
+	    strcmp(((PyCFunctionObject *)read)->m_ml->ml_name, "read") == 0)
+		self = Py_XNewRef(PyCFunction_GET_SELF(read));
+	Py_XDECREF(read);
+	return self;
+}
+
+/* The FileIO at the bottom.  A new reference or NULL. */
+static PyObject *
+raw_of(struct hb_py *py, PyObject *reader)
+{
+	PyObject *type = (PyObject *)Py_TYPE(reader), *raw, *done;
+
+	if (type == py->file_types[0])
+		return Py_NewRef(reader);
+	if (type != py->file_types[1] && type != py->file_types[2])
+		return NULL;
+	raw = PyObject_GetAttrString(reader, "raw");
+	if (raw != NULL && (PyObject *)Py_TYPE(raw) != py->file_types[0])
+		Py_CLEAR(raw);
+	done = raw != NULL ? PyObject_CallMethod(reader, "flush", NULL) : NULL;
+	if (done == NULL)
+		Py_CLEAR(raw);
+	Py_XDECREF(done);
+	return raw;
+}
+
+static int64_t
+call_for_number(PyObject *object, const char *method)
+{
+	PyObject *number = PyObject_CallMethod(object, method, NULL);
+	int64_t n = number != NULL ? PyLong_AsLongLong(number) : -1;
+
+	Py_XDECREF(number);
+	return n;
+}
+
+bool
+hb_py_wrapper_file(struct hb_py *py, PyObject *wrapper, int *fd, int64_t *off, int64_t *left)
+{
+	PyObject *reader = NULL, *raw = NULL;
+	struct stat st;
+	int64_t number = -1;
+
+	*off = -1;
+	if (load_types(py) == 0)
+		reader = reader_of((struct wrapper *)wrapper);
+	if (reader != NULL)
+		raw = raw_of(py, reader);
+	if (raw != NULL) {
+		number = call_for_number(raw, "fileno");
+		*off = call_for_number(reader, "tell");
+	}
+	PyErr_Clear();
+	Py_XDECREF(reader);
+	Py_XDECREF(raw);
+	/* A size of 0 says nothing: the files of /proc have it. */
+	if (number < 0 || *off < 0 || fstat((int)number, &st) == -1 || !S_ISREG(st.st_mode) || st.st_size <= *off)
+		return false;
+	*fd = (int)number;
+	*left = st.st_size - *off;
+	return true;
+}
 
 int
 hb_py_wrapper_init(struct hb_py *py)

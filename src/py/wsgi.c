@@ -8,6 +8,7 @@
 #include "py/environ.h"
 #include "py/errors.h"
 #include "py/input.h"
+#include "py/wrapper.h"
 
 /* In its context; an exception is set where there is no result. */
 static void
@@ -118,6 +119,43 @@ send_iterable(struct hb_py_call *c)
 	return sent;
 }
 
+/* From the file itself, where the result is a file_wrapper around a real one. */
+static enum hb_py_sent
+send_file(struct hb_py_call *c)
+{
+	ssize_t taken;
+
+	if (!c->started) {
+		PyErr_SetString(PyExc_AssertionError, "the application gave a body before it called start_response");
+		return HB_PY_FAILED;
+	}
+	if (!c->py->server->committed(c->r))
+		c->r->length = c->file_left;
+	c->waiting = true;
+	Py_BEGIN_ALLOW_THREADS
+	taken = c->py->server->send_file(c->r, c->file, c->file_off, (size_t)c->file_left);
+	Py_END_ALLOW_THREADS
+	c->waiting = false;
+	if (taken == HB_PY_READ_IT) {
+		c->file = HB_PY_FILE_NONE;
+		return send_iterable(c);
+	}
+	if (taken < 0)
+		return HB_PY_UNWANTED;
+	c->file_off += taken;
+	c->file_left -= taken;
+	return c->file_left == 0 ? HB_PY_SENT : HB_PY_SLOW;
+}
+
+static enum hb_py_sent
+send_other(struct hb_py_call *c)
+{
+	if (c->file == HB_PY_FILE_UNKNOWN && (Py_TYPE(c->result) != c->py->wrapper_type ||
+	    !hb_py_wrapper_file(c->py, c->result, &c->file, &c->file_off, &c->file_left)))
+		c->file = HB_PY_FILE_NONE;
+	return c->file >= 0 ? send_file(c) : send_iterable(c);
+}
+
 static enum hb_py_sent
 send_result(struct hb_py_call *c)
 {
@@ -125,7 +163,7 @@ send_result(struct hb_py_call *c)
 
 	if (c->result == NULL)
 		return HB_PY_FAILED;
-	sent = PyList_CheckExact(c->result) || PyTuple_CheckExact(c->result) ? send_sequence(c) : send_iterable(c);
+	sent = PyList_CheckExact(c->result) || PyTuple_CheckExact(c->result) ? send_sequence(c) : send_other(c);
 	if (sent == HB_PY_SENT && !c->started) {
 		PyErr_SetString(PyExc_AssertionError, "the application did not call start_response");
 		return HB_PY_FAILED;

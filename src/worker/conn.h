@@ -173,8 +173,12 @@ void hb_conn_watch_output(struct hb_conn *c);
 void hb_conn_ignore_output(struct hb_conn *c);
 /* Sends what is pending.  Returns 0, with bytes left where the peer is slow, or -1: gone. */
 int hb_conn_flush(struct hb_conn *c);
+/* The same where more follows at once: the last segment waits for it. */
+int hb_conn_flush_more(struct hb_conn *c);
 /* Sends, with p behind what is pending; *taken of the n bytes are sent. */
 int hb_conn_send(struct hb_conn *c, const void *p, size_t n, size_t *taken);
+/* Counts n bytes as sent. */
+void hb_conn_count_sent(struct hb_conn *c, size_t n);
 /* The response is whole: queues it, or sends it where the application was slow. */
 void hb_conn_finish(struct hb_conn *c);
 /* Sends the responses that are queued. */

@@ -36,13 +36,19 @@ hb_conn_ignore_output(struct hb_conn *c)
 	c->writing = false;
 }
 
-static void
-sent(struct hb_conn *c, size_t n)
+void
+hb_conn_count_sent(struct hb_conn *c, size_t n)
 {
 	if (c->pooled)
 		c->uncounted += n;
 	else
 		hb_count(&c->worker->counters->bytes_out, n);
+}
+
+static void
+sent(struct hb_conn *c, size_t n)
+{
+	hb_conn_count_sent(c, n);
 	if (c->out_pos + n < c->out.len) {
 		c->out_pos += n;
 		/* A peer that is never quite served would have all of a stream kept here. */
@@ -59,8 +65,8 @@ sent(struct hb_conn *c, size_t n)
 		hb_buf_clear(&c->out);
 }
 
-int
-hb_conn_send(struct hb_conn *c, const void *p, size_t n, size_t *taken)
+static int
+send_with(struct hb_conn *c, const void *p, size_t n, size_t *taken, int flags)
 {
 	size_t pending = hb_conn_pending(c), total;
 	struct iovec iov[2] = {{c->out.data + c->out_pos, pending}, {(void *)(uintptr_t)p, n}};
@@ -73,7 +79,7 @@ hb_conn_send(struct hb_conn *c, const void *p, size_t n, size_t *taken)
 		return -1;
 	}
 	do
-		done = sendmsg(c->fd, &msg, MSG_NOSIGNAL);
+		done = sendmsg(c->fd, &msg, MSG_NOSIGNAL | flags);
 	while (done == -1 && errno == EINTR);
 	if (done == -1) {
 		if (errno == EAGAIN)
@@ -86,6 +92,20 @@ hb_conn_send(struct hb_conn *c, const void *p, size_t n, size_t *taken)
 		*taken = total - pending;
 	sent(c, total < pending ? total : pending);
 	return 0;
+}
+
+int
+hb_conn_send(struct hb_conn *c, const void *p, size_t n, size_t *taken)
+{
+	return send_with(c, p, n, taken, 0);
+}
+
+int
+hb_conn_flush_more(struct hb_conn *c)
+{
+	size_t taken;
+
+	return hb_conn_pending(c) > 0 ? send_with(c, NULL, 0, &taken, MSG_MORE) : 0;
 }
 
 int

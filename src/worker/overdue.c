@@ -18,6 +18,7 @@
 #include "common/str.h"
 #include "worker/accept.h"
 #include "worker/pool.h"
+#include "worker/retire.h"
 #include "worker/state.h"
 #include "worker/watchdog.h"
 
@@ -167,7 +168,5 @@ hb_overdue_check(struct hb_worker *w)
 	for (unsigned i = 0; i < w->config->threads; i++)
 		hb_watch_look(w->watchdog, hb_pool_watched(hb_pool_thread(w->pool, i)), answer_for);
 	hb_accept_stop(w);
-	if (!w->asked && write(w->start->channel, "X", 1) == 1)
-		hb_info("worker: a thread hangs: asks for another worker in its place");
-	w->asked = true;
+	hb_retire_ask(w, "a thread hangs");
 }

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <sys/sendfile.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,7 +20,10 @@
 #include "worker/state.h"
 #include "worker/websocket.h"
 
-enum { COPY_MOST = 16 * 1024 }; /* a part up to this size is copied rather than sent by itself */
+enum {
+	COPY_MOST = 16 * 1024,  /* a part up to this size is copied rather than sent by itself */
+	FILE_MOST = 1024 * 1024 /* of a file in one go: others wait meanwhile */
+};
 
 static struct hb_conn *
 conn_of(const struct hb_py_request *r)
@@ -203,6 +207,83 @@ respond_write(struct hb_py_request *r, const void *p, size_t n, bool more)
 	return push(c, whole, taken + room, more);
 }
 
+/* A small file is sent like any other small body: with the head, and with other responses. */
+static ssize_t
+copy_file(struct hb_conn *c, int fd, off_t off, size_t n)
+{
+	unsigned char *p = hb_buf_reserve(&c->out, n);
+	ssize_t got = p != NULL ? pread(fd, p, n, off) : -1;
+
+	if (got <= 0)
+		return -1;
+	c->out.len += (size_t)got;
+	took(c, (size_t)got);
+	return (size_t)got == n ? got : -1;
+}
+
+/*
+ * Returns how many bytes the socket took; HB_PY_READ_IT where this file cannot
+ * be sent so, -1 where it ended before its time or the peer is gone.
+ */
+static ssize_t
+transmit(struct hb_conn *c, int fd, off_t off, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n) {
+		ssize_t rc = sendfile(c->fd, fd, &off, n - done);
+
+		if (rc == -1 && errno == EINTR)
+			continue;
+		if (rc == -1 && errno == EAGAIN)
+			break;
+		if (rc == -1 && done == 0 && !c->response.chunked && (errno == EINVAL || errno == ENOSYS || errno == EBADF))
+			return HB_PY_READ_IT;
+		if (rc <= 0) {
+			c->gone = c->gone || (rc == -1 && (errno == EPIPE || errno == ECONNRESET));
+			return -1;
+		}
+		done += (size_t)rc;
+		hb_conn_count_sent(c, (size_t)rc);
+		took(c, (size_t)rc);
+	}
+	return (ssize_t)done;
+}
+
+static ssize_t
+respond_send_file(struct hb_py_request *r, int fd, off_t off, size_t n)
+{
+	struct hb_conn *c = conn_of(r);
+	struct hb_response *s = &c->response;
+	size_t whole = n, part;
+	ssize_t done;
+
+	if (c->gone || c->verdict != 0)
+		return -1;
+	if (!s->committed) {
+		if (!may_answer(c))
+			return -1;
+		commit(c);
+	}
+	hb_overdue_progress(c, c->worker->config->timeouts.idle);
+	/* PEP 3333: to the end of the file or of the Content-Length. */
+	if (s->declared != -1 && (uint64_t)s->declared - s->sent < whole)
+		whole = (size_t)((uint64_t)s->declared - s->sent);
+	if (s->bodyless || whole == 0)
+		return -1;
+	begin_chunk(c, whole);
+	part = whole < FILE_MOST ? whole : FILE_MOST;
+	if (whole <= COPY_MOST && hb_conn_pending(c) < HB_CONN_OUT_HIGH)
+		done = copy_file(c, fd, off, whole);
+	else {
+		if (hb_conn_flush_more(c) == -1)
+			return -1;
+		c->streamed = true;
+		done = hb_conn_pending(c) > 0 ? 0 : transmit(c, fd, off, part);
+	}
+	return done == (ssize_t)whole && whole < n ? -1 : done;
+}
+
 static int
 respond_wait(struct hb_py_request *r)
 {
@@ -279,7 +360,10 @@ end_body(struct hb_conn *c)
 		    (long long)s->declared);
 		c->cut = true;
 	}
-	if (s->chunked)
+	if (s->chunked && s->chunk_left > 0) {
+		complain(c, "its file became shorter while it was sent");
+		c->cut = true;
+	} else if (s->chunked)
 		hb_buf_add(&c->out, HB_HTTP_CHUNK_LAST, sizeof HB_HTTP_CHUNK_LAST - 1);
 }
 
@@ -418,6 +502,7 @@ hb_respond_init(struct hb_worker *w)
 		.head = respond_head,
 		.committed = respond_committed,
 		.write = respond_write,
+		.send_file = respond_send_file,
 		.wait = respond_wait,
 		.finish = respond_finish,
 		.fail = respond_fail,

@@ -107,7 +107,6 @@ struct hb_worker {
 	struct hb_watched watched; /* this thread */
 	int64_t longest;     /* that a request may take, milliseconds */
 	atomic_bool overdue; /* threads of the pool have been caught */
-	bool asked;          /* for another worker in the place of this one */
 	bool ended;
 	bool orphaned;     /* the channel ended: no time for goodbyes */
 };

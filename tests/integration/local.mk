@@ -40,6 +40,7 @@ TESTS += \
 	%D%/test_reload.py \
 	%D%/test_reload_faults.py \
 	%D%/test_run_reload.py \
+	%D%/test_sendfile.py \
 	%D%/test_spec_state.py \
 	%D%/test_websocket_conformance.py \
 	%D%/test_spread.py \
