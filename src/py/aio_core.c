@@ -4,7 +4,6 @@
  * standard library's own methods run instead.
  */
 #include <math.h>
-#include <string.h>
 #include "py/aio.h"
 
 #include <structmember.h>
@@ -22,7 +21,8 @@ hb_aio_call_base(struct hb_aio_core *core, const char *name, PyObject *const *ar
 	all = PyMem_New(PyObject *, total + 1);
 	if (method != NULL && all != NULL) {
 		all[0] = (PyObject *)core;
-		memcpy(all + 1, args, (size_t)total * sizeof *all);
+		for (Py_ssize_t i = 0; i < total; i++)
+			all[i + 1] = args[i];
 		result = PyObject_Vectorcall(method, all, (size_t)n + 1, names);
 	}
 	PyMem_Free(all);

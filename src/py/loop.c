@@ -4,9 +4,8 @@
  */
 #include "py/loop.h"
 
-#include <stdlib.h>
 
-#include "common/str.h"
+#include "common/log.h"
 #include "py/aio.h"
 #include "py/errors.h"
 #include "py/watch.h"
@@ -111,6 +110,13 @@ hb_py_loop_init(struct hb_py *py)
 	return done != NULL ? 0 : -1;
 }
 
+/* What libevent says of a descriptor that cannot be watched is in the application's exception. */
+static void
+on_libevent_log(int severity, const char *text)
+{
+	hb_debug("worker: libevent: %s", text);
+}
+
 static int
 open_loop(struct hb_py_loop *l, PyObject *module, struct event_base *base)
 {
@@ -157,6 +163,7 @@ hb_py_loop_run(struct hb_py *py, struct event_base *base, const struct hb_py_loo
 	PyObject *module = PyImport_ImportModule("_hornbeam_loop");
 	int rc = -1;
 
+	event_set_log_callback(on_libevent_log);
 	py->loop = &l;
 	py->watch = hb_py_watch_new(py->stacks);
 	if (module != NULL && open_loop(&l, module, base) == 0) {
