@@ -13,6 +13,8 @@
 #define MEMORY_LEVEL 6
 /* A shorter one gains nothing that would be worth the time. */
 #define COMPRESS_MIN 64
+/* It would hold the loop for longer than any other connection should have to wait. */
+#define COMPRESS_MAX ((size_t)4 << 20)
 
 /* What a sync flush ends with, and a message leaves out (RFC 7692 7.2.1). */
 static const unsigned char tail[4] = { 0x00, 0x00, 0xff, 0xff };
@@ -191,7 +193,7 @@ hb_ws_compress(struct hb_ws_shared *shared, const struct hb_ws *ws, const unsign
 	size_t before = out->len, left = len;
 	z_stream *z;
 
-	if (ws->deflate_bits == 0 || len < COMPRESS_MIN)
+	if (ws->deflate_bits == 0 || len < COMPRESS_MIN || len > COMPRESS_MAX)
 		return 0;
 	z = deflate_ready(shared, ws->deflate_bits);
 	/* Where it takes as much room as the message it has not been worth it. */

@@ -191,6 +191,25 @@ START_TEST(what_is_compressed_inflates_elsewhere)
 }
 END_TEST
 
+START_TEST(what_would_hold_the_loop_for_long_is_not_compressed)
+{
+	struct hb_ws_shared *shared = hb_ws_shared_new(1);
+	struct hb_buf out = HB_BUF_INIT;
+	size_t most = (size_t)4 << 20;
+	unsigned char *text = calloc(most + 1, 1);
+	struct hb_ws ws;
+
+	hb_ws_init(&ws, 15);
+	ck_assert_int_eq(hb_ws_compress(shared, &ws, text, most, &out), 1);
+	hb_buf_clear(&out);
+	ck_assert_int_eq(hb_ws_compress(shared, &ws, text, most + 1, &out), 0);
+	ck_assert_uint_eq(out.len, 0);
+	hb_buf_free(&out);
+	free(text);
+	hb_ws_shared_free(shared);
+}
+END_TEST
+
 START_TEST(what_gains_nothing_is_not_compressed)
 {
 	struct hb_ws_shared *shared = hb_ws_shared_new(1);
@@ -249,6 +268,7 @@ unit_suite(void)
 	tcase_add_test(t, a_long_reason_is_cut_in_front_of_a_character);
 	tcase_add_test(t, what_is_compressed_inflates_elsewhere);
 	tcase_add_test(t, what_gains_nothing_is_not_compressed);
+	tcase_add_test(t, what_would_hold_the_loop_for_long_is_not_compressed);
 	tcase_add_test(t, a_whole_message_is_added_behind_what_is_there);
 	suite_add_tcase(suite, t);
 	return suite;
