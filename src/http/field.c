@@ -45,8 +45,9 @@ hb_http_field_lookup(const unsigned char *name, size_t len)
 		return HB_HTTP_F_OTHER;
 	id = slots[HB_HTTP_HASH(len, hb_http_token[name[0]], hb_http_token[name[len * 3 / 4]],
 	    hb_http_token[name[len - 1]])];
+	/* Applications write most names in lower case. */
 	if (id != HB_HTTP_F_OTHER && hb_http_names[id].len == len &&
-	    hb_http_equal(name, len, hb_http_names[id].text))
+	    (memcmp(name, hb_http_names[id].text, len) == 0 || hb_http_equal(name, len, hb_http_names[id].text)))
 		return (enum hb_http_field_id)id;
 	return HB_HTTP_F_OTHER;
 }

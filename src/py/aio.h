@@ -52,11 +52,12 @@ struct hb_aio {
 	PyTypeObject *task;
 	PyObject *base_loop;    /* asyncio.BaseEventLoop */
 	PyObject *current_tasks; /* of asyncio.tasks: the task that runs, by loop */
+	PyObject *all_tasks;     /* of asyncio.tasks */
 	PyObject *selector_key; /* selectors.SelectorKey */
 	PyObject *report;       /* report(handle, exception), loop.py */
 	PyObject *no_args;
-	PyObject *names_loop;         /* ("loop",) */
-	PyObject *names_loop_context; /* ("loop", "context") */
+	PyObject *names_loop; /* ("loop",) */
+	PyObject *names_task; /* ("loop", "name", "context") */
 	PyObject *append;
 	PyObject *popleft;
 	PyObject *fileno;
@@ -80,6 +81,7 @@ struct hb_aio_core {
 	Py_ssize_t timers_cancelled;
 	PyObject *starting;  /* the context of the task that hb_aio_start makes */
 	PyObject *step;      /* its first step */
+	uint64_t calls;      /* tasks that hb_aio_start has made */
 	struct hb_py_watch_mark *mark; /* NULL: nobody watches the loop */
 	bool serving;        /* SystemExit and KeyboardInterrupt end no more than their callback */
 };
@@ -102,6 +104,9 @@ int hb_aio_handle_cancel(PyObject *handle);
 int hb_aio_handle_run(struct hb_aio_core *core, PyObject *handle);
 /* The exception that is set goes to the loop's exception handler.  -1: it ends the loop. */
 int hb_aio_handle_failed(struct hb_aio_core *core, PyObject *handle);
+
+/* aio_tasks.c: asyncio.tasks._all_tasks learns to add and to remove faster. */
+int hb_aio_tasks_init(PyObject *all);
 
 /* aio_timers.c */
 int hb_aio_timers_push(struct hb_aio_core *core, PyObject *timer);

@@ -44,6 +44,7 @@ static const struct import imports[] = {
 	{"asyncio", "Task", offsetof(struct hb_aio, task)},
 	{"asyncio", "SelectorEventLoop", offsetof(struct hb_aio, base_loop)},
 	{"asyncio.tasks", "_current_tasks", offsetof(struct hb_aio, current_tasks)},
+	{"asyncio.tasks", "_all_tasks", offsetof(struct hb_aio, all_tasks)},
 	{"selectors", "SelectorKey", offsetof(struct hb_aio, selector_key)},
 };
 
@@ -62,18 +63,37 @@ import_all(struct hb_aio *aio)
 	return 0;
 }
 
+/* Interned, or the callee compares them letter by letter. */
+static PyObject *
+keywords(const char *const *names, Py_ssize_t n)
+{
+	PyObject *tuple = PyTuple_New(n);
+
+	for (Py_ssize_t i = 0; i < n && tuple != NULL; i++) {
+		PyObject *name = PyUnicode_InternFromString(names[i]);
+
+		if (name != NULL)
+			PyTuple_SET_ITEM(tuple, i, name);
+		else
+			Py_CLEAR(tuple);
+	}
+	return tuple;
+}
+
 static int
 make_names(struct hb_aio *aio)
 {
+	static const char *const task[] = {"loop", "name", "context"};
+
 	aio->no_args = PyTuple_New(0);
-	aio->names_loop = Py_BuildValue("(s)", "loop");
-	aio->names_loop_context = Py_BuildValue("(ss)", "loop", "context");
+	aio->names_loop = keywords(task, 1);
+	aio->names_task = keywords(task, 3);
 	aio->append = PyUnicode_InternFromString("append");
 	aio->popleft = PyUnicode_InternFromString("popleft");
 	aio->fileno = PyUnicode_InternFromString("fileno");
 	aio->data_received = PyUnicode_InternFromString("data_received");
 	aio->fatal_error = PyUnicode_InternFromString("_fatal_error");
-	return aio->no_args != NULL && aio->names_loop != NULL && aio->names_loop_context != NULL &&
+	return aio->no_args != NULL && aio->names_loop != NULL && aio->names_task != NULL &&
 	    aio->append != NULL && aio->popleft != NULL && aio->fileno != NULL && aio->data_received != NULL &&
 	    aio->fatal_error != NULL ? 0 : -1;
 }
@@ -108,7 +128,8 @@ module_exec(PyObject *module)
 	PyObject *stream;
 	int rc;
 
-	if (import_all(aio) == -1 || make_names(aio) == -1 || hb_aio_handle_init(aio) == -1)
+	if (import_all(aio) == -1 || make_names(aio) == -1 || hb_aio_handle_init(aio) == -1 ||
+	    hb_aio_tasks_init(aio->all_tasks) == -1)
 		return -1;
 	aio->selector_type = add_type(module, &hb_selector_spec);
 	aio->core_type = add_type(module, &hb_aio_core_spec);
@@ -128,9 +149,9 @@ static const size_t owned[] = {
 	offsetof(struct hb_aio, selector_type), offsetof(struct hb_aio, core_type), offsetof(struct hb_aio, stream_core),
 	offsetof(struct hb_aio, handle), offsetof(struct hb_aio, timer), offsetof(struct hb_aio, future),
 	offsetof(struct hb_aio, task), offsetof(struct hb_aio, base_loop), offsetof(struct hb_aio, current_tasks),
-	offsetof(struct hb_aio, selector_key),
+	offsetof(struct hb_aio, all_tasks), offsetof(struct hb_aio, selector_key),
 	offsetof(struct hb_aio, report), offsetof(struct hb_aio, no_args), offsetof(struct hb_aio, names_loop),
-	offsetof(struct hb_aio, names_loop_context), offsetof(struct hb_aio, append), offsetof(struct hb_aio, popleft),
+	offsetof(struct hb_aio, names_task), offsetof(struct hb_aio, append), offsetof(struct hb_aio, popleft),
 	offsetof(struct hb_aio, fileno), offsetof(struct hb_aio, data_received), offsetof(struct hb_aio, fatal_error),
 };
 

@@ -38,6 +38,7 @@ noinst_LTLIBRARIES += %D%/libpyloop.la
 	%D%/aio_handle.c \
 	%D%/aio_module.c \
 	%D%/aio_stream.c \
+	%D%/aio_tasks.c \
 	%D%/aio_timers.c \
 	%D%/aio_watch.c \
 	%D%/selector.c %D%/selector.h \
