@@ -122,6 +122,34 @@ def test_what_a_finalizer_calls_meanwhile_is_a_callback_of_its_own(loop):
     assert called == ["finalizer"]
 
 
+def test_all_tasks_has_a_task_until_it_is_gone(loop):
+    async def wait(future):
+        await future
+
+    def start():
+        futures = [loop.create_future() for _ in range(3)]
+        tasks = [loop.start(wait(future)) for future in futures]
+        assert len({task.get_name() for task in tasks}) == 3
+        assert all(task in asyncio.all_tasks(loop) for task in tasks)
+        # One that goes while the set is iterated stays in it until that ends.
+        for seen in asyncio.tasks._all_tasks:
+            del seen
+            futures.pop().cancel()
+            tasks.pop().cancel()
+            break
+        return tasks, futures
+
+    tasks, futures = in_callback(loop, start)
+    for future in futures:
+        future.set_result(None)
+    loop.run_until_complete(asyncio.gather(*tasks))
+    assert not asyncio.all_tasks(loop)
+    del tasks
+    gc.collect()
+    assert not [ref for ref in asyncio.tasks._all_tasks.data if ref() is None]
+    assert len(asyncio.tasks._all_tasks) == 0
+
+
 def test_timers_run_in_the_order_of_their_times_whatever_was_cancelled(loop):
     seen, now = [], loop.time()
     handles = [loop.call_at(now + (i * 7919 % 500) / 1e5, seen.append, i * 7919 % 500) for i in range(500)]
