@@ -1,9 +1,10 @@
 #!/bin/sh
-# The blocking client's stress test under ThreadSanitizer, as TAP.  It is
-# built here, apart from the tree's own objects, in a directory of its own.
+# The stress tests of the blocking client and of the worker's threads under
+# ThreadSanitizer, as TAP.  They are built here, apart from the tree's own
+# objects, in a directory of their own.
 : "${top_srcdir:?}" "${top_builddir:?}"
 dir=$top_builddir/tests/tsan.dir
-program=$dir/test_link_threads
+number=0
 cc=$(sed -n 's/^CC = //p' "$top_builddir/Makefile")
 
 skip() {
@@ -20,28 +21,39 @@ plain=$(command -v setarch) && plain="$plain $(uname -m) -R"
 $plain true 2>/dev/null || plain=
 $plain "$dir/try" || skip "ThreadSanitizer does not run here"
 
+# build PROGRAM SOURCE...: from the whole of common and term, and what it is a test of.
 build() (
+	program=$1
+	shift
 	cd "$top_srcdir" || exit 1
 	# shellcheck disable=SC2046,SC2086 # several words
 	$cc -g -O1 -fsanitize=thread -fno-omit-frame-pointer -include "$top_builddir/config.h" -I src -I tests/unit \
-		-DHB_RUNDIR='"/run/hornbeam"' $(pkg-config --cflags check jansson) \
-		src/common/*.c src/term/*.c \
-		src/link/client.c src/link/conn.c src/link/dial.c src/link/frame.c src/link/hello.c src/link/locate.c \
-		tests/unit/main.c tests/unit/fake_link.c tests/unit/test_link_threads.c \
-		-o "$program" $(pkg-config --libs check jansson) -lpthread -lm
+		-DHB_RUNDIR='"/run/hornbeam"' $(pkg-config --cflags check jansson libevent_core) \
+		src/common/*.c src/term/*.c tests/unit/main.c "$@" \
+		-o "$dir/$program" $(pkg-config --libs check jansson) -lpthread -lm
 )
 
-if ! build >"$dir/build.log" 2>&1; then
-	echo "1..1"
-	echo "not ok 1 - the build for ThreadSanitizer"
-	sed 's/^/# /' "$dir/build.log"
-	exit 1
-fi
-echo "1..1"
-if TSAN_OPTIONS="halt_on_error=0 exitcode=66" CK_FORK=no CK_DEFAULT_TIMEOUT=300 $plain "$program" >"$dir/run.log" 2>&1 &&
-	! grep -q 'WARNING: ThreadSanitizer' "$dir/run.log"; then
-	echo "ok 1 - the blocking client has no data race and no bad lock order"
-else
-	echo "not ok 1 - the blocking client has no data race and no bad lock order"
-	sed 's/^/# /' "$dir/run.log"
-fi
+# try PROGRAM WHAT SOURCE...
+try() {
+	program=$1
+	what=$2
+	log=$dir/$program.log
+	shift 2
+	number=$((number + 1))
+	if build "$program" "$@" >"$log" 2>&1 &&
+		TSAN_OPTIONS="halt_on_error=0 exitcode=66" CK_FORK=no CK_DEFAULT_TIMEOUT=300 \
+			$plain "$dir/$program" >"$log" 2>&1 &&
+		! grep -q 'WARNING: ThreadSanitizer' "$log"; then
+		echo "ok $number - $what no data race and no bad lock order"
+	else
+		echo "not ok $number - $what no data race and no bad lock order"
+		sed 's/^/# /' "$log"
+	fi
+}
+
+echo "1..2"
+try test_link_threads "the blocking client has" \
+	src/link/client.c src/link/conn.c src/link/dial.c src/link/frame.c src/link/hello.c src/link/locate.c \
+	tests/unit/fake_link.c tests/unit/test_link_threads.c
+try test_worker_threads "the worker's threads have" \
+	src/worker/jobs.c src/worker/watchdog.c tests/unit/test_worker_threads.c

@@ -25,6 +25,11 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/watchdog.c %D%/watchdog.h \
 	%D%/worker.c %D%/worker.h
 
+check_PROGRAMS += tests/unit/test_worker_threads
+tests_unit_test_worker_threads_SOURCES = tests/unit/test_worker_threads.c
+tests_unit_test_worker_threads_CPPFLAGS = $(UNIT_CPPFLAGS) $(EVENT_CFLAGS)
+tests_unit_test_worker_threads_LDADD = src/worker/libworker.la $(UNIT_LIBS)
+
 check_PROGRAMS += tests/unit/test_worker
 tests_unit_test_worker_SOURCES = tests/unit/test_worker.c
 tests_unit_test_worker_CPPFLAGS = $(UNIT_CPPFLAGS)
