@@ -242,7 +242,7 @@ core_run_once(PyObject *self, PyObject *unused)
 
 	if (s == NULL || hb_aio_is_true(core->debug))
 		return hb_aio_call_base(core, "_run_once", NULL, 0, NULL);
-	if (check_open(core) == -1)
+	if (check_open(core) == -1 || hb_selector_check(s) == -1)
 		return NULL;
 	if (get_deadline(core, &deadline) == -1)
 		return NULL;

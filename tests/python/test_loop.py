@@ -207,6 +207,15 @@ def test_the_selector_is_one_of_the_selectors_module():
         selector.select(0)
 
 
+def test_a_loop_whose_selector_was_closed_says_so():
+    loop = _hornbeam_loop.Loop()
+    loop._selector.close()
+    with pytest.raises(RuntimeError, match="selector is closed"):
+        loop.run_until_complete(asyncio.sleep(0))
+    with pytest.raises(RuntimeError, match="selector is closed"):
+        loop.add_reader(loop._csock, print)
+
+
 def test_a_far_deadline_does_not_hold_up_a_near_one():
     with _hornbeam_loop.Selector() as selector:
         started = time.monotonic()
