@@ -59,6 +59,7 @@ struct hb_py_asgi_call {
 	void *data;         /* of the kind */
 	int state;          /* of the kind */
 	unsigned code;      /* of a WebSocket's end */
+	unsigned burst;     /* sends since the last one that waited */
 	enum hb_py_response response;
 	bool linked;
 	bool starting;      /* inside hb_py_run */

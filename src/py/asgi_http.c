@@ -133,7 +133,7 @@ http_send(struct hb_py_asgi_call *c, PyObject *message)
 		return hb_py_asgi_raise_lost(c);
 	if (c->response == HB_PY_RESPONSE_DONE)
 		return hb_py_message_unexpected(type, "the response is complete");
-	if (c->r == NULL)
+	if (c->r == NULL && !(c->bodyless && kind == HB_PY_SEND_BODY))
 		return hb_py_message_unexpected(type, "the request is over");
 	switch ((int)kind) {
 	case HB_PY_SEND_BODY:

@@ -46,12 +46,15 @@ write_part(struct hb_py_asgi_call *c, PyObject *body, const char *p, Py_ssize_t 
 	const struct hb_py_server *server = c->py->server;
 	ssize_t taken;
 
-	if (!more) {
+	if (!more)
 		c->response = HB_PY_RESPONSE_DONE;
-		if (!c->wrote)
-			c->r->length = n;
-	}
-	if (!c->bodyless && (n > 0 || (more && !c->wrote))) {
+	if (c->r == NULL)
+		return 1; /* it was complete without a body */
+	if (!more && !c->wrote)
+		c->r->length = n;
+	if (c->bodyless)
+		(void)server->write(c->r, p, (size_t)n, more);
+	else if (n > 0 || (more && !c->wrote)) {
 		taken = server->write(c->r, p, (size_t)n, more);
 		if (taken >= 0 && taken < n) {
 			c->wrote = true;
@@ -63,7 +66,7 @@ write_part(struct hb_py_asgi_call *c, PyObject *body, const char *p, Py_ssize_t 
 		}
 	}
 	c->wrote = true;
-	if (!more)
+	if (!more || c->bodyless)
 		hb_py_response_complete(c);
 	return 1;
 }

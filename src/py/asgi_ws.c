@@ -265,7 +265,7 @@ ws_send(struct hb_py_asgi_call *c, PyObject *message)
 		return -1;
 	if (c->lost && kind != HB_PY_SEND_CLOSE)
 		return hb_py_asgi_raise_lost(c);
-	if (c->r == NULL)
+	if (c->r == NULL && !(c->bodyless && kind == HB_PY_SEND_DENIAL_BODY && c->response == HB_PY_RESPONSE_BODY))
 		return hb_py_message_unexpected(type, "it is closed");
 	switch ((int)kind) {
 	case HB_PY_SEND_MESSAGE:
@@ -310,7 +310,7 @@ ws_ended(struct hb_py_asgi_call *c, enum hb_py_end how)
 		if (!quiet)
 			hb_py_asgi_log_exception(c, c->r == NULL ? "after it was closed" : "");
 	}
-	if (c->r == NULL || c->pending != NULL)
+	if (c->r == NULL || (c->pending != NULL && c->response == HB_PY_RESPONSE_DONE))
 		return;
 	if (how == HB_PY_END_RETURNED && (c->state == CONNECTING || c->state == HANDSHAKE) && !gone &&
 	    !c->py->server->gone(c->r)) {

@@ -7,6 +7,8 @@
 #include "py/asgi.h"
 #include "py/loop.h"
 
+enum { BURST = 32 }; /* sends in a row without a wait, then the loop has a turn */
+
 struct hb_py_await {
 	PyObject_HEAD
 	struct hb_py_asgi_call *call; /* owned */
@@ -17,6 +19,7 @@ struct hb_py_await {
 	struct hb_py_awaits *list;    /* NULL: in none */
 	bool is_send;
 	bool begun;
+	bool paused; /* it is done, and gave the loop a turn */
 	bool over;
 };
 
@@ -76,6 +79,7 @@ begin_wait(struct hb_py_await *a)
 		Py_CLEAR(a->future);
 		return -1;
 	}
+	c->burst = 0;
 	a->list = a->is_send ? &c->senders : &c->receivers;
 	TAILQ_INSERT_TAIL(a->list, a, link);
 	return 0;
@@ -110,9 +114,15 @@ await_send_slot(PyObject *self, PyObject *arg, PyObject **result)
 	}
 	for (;;) {
 		if (a->is_send) {
-			rc = try_send(a);
-			if (rc == 1)
+			rc = a->paused ? 1 : try_send(a);
+			if (rc == 1) {
 				*result = Py_NewRef(Py_None);
+				if (!a->paused && ++a->call->burst >= BURST) {
+					a->call->burst = 0;
+					a->paused = true;
+					return PYGEN_NEXT;
+				}
+			}
 		} else
 			rc = a->call->kind->receive(a->call, result);
 		if (rc != 0 || begin_wait(a) == -1)
@@ -326,7 +336,7 @@ hb_py_await_new(struct hb_py_asgi_call *c, PyObject *message)
 	a->future = a->iter = NULL;
 	a->list = NULL;
 	a->is_send = message != NULL;
-	a->begun = a->over = false;
+	a->begun = a->paused = a->over = false;
 	PyObject_GC_Track(a);
 	return (PyObject *)a;
 }

@@ -73,6 +73,25 @@ read_signature(PyObject *function, int given, struct shape *shape)
 	PyErr_Clear();
 }
 
+/* As asyncio.iscoroutinefunction() has it: whoever marks an object so vouches for it. */
+static bool
+is_marked(PyObject *object)
+{
+	PyObject *name = PyUnicode_FromString("asyncio.coroutines"), *module, *marker, *own;
+	bool same;
+
+	module = name != NULL ? PyImport_GetModule(name) : NULL;
+	marker = module != NULL ? find_attribute(module, "_is_coroutine") : NULL;
+	own = marker != NULL ? find_attribute(object, "_is_coroutine") : NULL;
+	same = own != NULL && own == marker;
+	Py_XDECREF(name);
+	Py_XDECREF(module);
+	Py_XDECREF(marker);
+	Py_XDECREF(own);
+	PyErr_Clear();
+	return same;
+}
+
 static struct shape
 find_shape(PyObject *callable)
 {
@@ -94,6 +113,7 @@ find_shape(PyObject *callable)
 		object = next;
 	}
 	Py_XDECREF(object);
+	shape.async = shape.async || is_marked(callable);
 	return shape;
 }
 

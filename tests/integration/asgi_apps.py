@@ -191,6 +191,17 @@ class Cases:
         finally:
             notes.append('cleaned up')
 
+    async def endless(scope, receive, send):
+        async def stream():
+            await send({'type': 'http.response.start', 'status': 200})
+            while True:
+                await send({'type': 'http.response.body', 'body': b'x', 'more_body': True})
+        task = asyncio.create_task(stream())
+        await receive()
+        notes.append((await receive())['type'])
+        notes.append(task.done())
+        task.cancel()
+
     async def flooded(scope, receive, send):
         await answer(send, state['flooded'])
 

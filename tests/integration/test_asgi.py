@@ -207,6 +207,28 @@ def test_head_and_bodyless_statuses_have_no_body(lab):
     assert notes(lab) == ["ok None"] * 3
 
 
+def test_an_endless_body_that_nobody_wants_ends_with_its_head(lab):
+    with lab.connect() as s:
+        reader = Reader(s)
+        ask(s, "/endless", "HEAD")
+        status, fields, _ = reader.response(head=True)
+        assert status == 200 and b"content-length" not in fields
+        ask(s, "/hello")
+        assert reader.response()[2] == b"hello"
+    assert noted(lab, 2) == ["http.disconnect", False]
+
+
+def test_an_endless_body_leaves_others_their_turn(lab):
+    with lab.connect() as s:
+        ask(s, "/endless")
+        reader = Reader(s)
+        reader.head()
+        for _ in range(3):
+            reader.take(1000)
+            assert lab.get("/hello").text == "hello"
+    assert noted(lab, 1)[0] == "http.disconnect"
+
+
 def test_the_first_empty_part_sends_the_head_and_each_event_goes_out_at_once(lab):
     with lab.connect() as s:
         ask(s, "/events")

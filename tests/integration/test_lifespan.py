@@ -287,6 +287,13 @@ async def anything(*args):
 def opaque(*args):
     return wsgi(*args)
 
+class Marked:
+    _is_coroutine = asyncio.coroutines._is_coroutine
+    def __call__(self, *args):
+        return run(*args)
+
+marked = Marked()
+
 def make():
     return run
 
@@ -313,7 +320,7 @@ async def two(scope, receive):
     pass
 """
 ASGI = ["run", "instance", "plain", "Awaited", "partial", "decorated_asgi", "twice", "method", "plain.method", "optional",
-        "three", "anything", "make()", "Callable()"]
+        "three", "anything", "marked", "make()", "Callable()"]
 WSGI = ["wsgi", "wsgi_instance", "Iterated", "partial_wsgi", "decorated_wsgi", "wsgi_method", "opaque", "make_wsgi()"]
 
 
