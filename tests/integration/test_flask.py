@@ -13,9 +13,9 @@ from harness import eventually
 BLOCK = bytes(range(256)) * 1200
 
 
-@pytest.fixture(scope="module")
-def site():
-    with sites.Site("flask_app:app") as s:
+@pytest.fixture(scope="module", params=[1, 4], ids=["in place", "threads"])
+def site(request):
+    with sites.Site("flask_app:app", config={"threads": request.param}) as s:
         yield s
 
 
