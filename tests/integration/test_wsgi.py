@@ -511,3 +511,213 @@ def test_the_peer_of_a_unix_socket_has_no_address(tmp_path):
             s.sendall(b"GET / HTTP/1.0\r\n\r\n")
             e = json.loads(read_all(s).partition(b"\r\n\r\n")[2])
             assert e["REMOTE_ADDR"] == "" and e["SERVER_NAME"] == "localhost"
+
+
+#: What PEP 3333 asks of a server, each by its section.
+PEP = r"""
+import json, sys
+from wsgiref.validate import validator
+
+closed = []
+
+class Iterable:
+    # neither list nor generator; len() is known, __getitem__ alone iterates
+    def __init__(self, *parts):
+        self.parts = parts
+    def __len__(self):
+        return len(self.parts)
+    def __getitem__(self, i):
+        return self.parts[i]
+
+class Closes:
+    def __init__(self, name, parts, fails=None):
+        self.name, self.parts, self.fails = name, iter(parts), fails
+    def __iter__(self):
+        return self
+    def __next__(self):
+        return next(self.parts)
+    def close(self):
+        closed.append(self.name)
+        if self.fails:
+            raise self.fails
+
+def failing():
+    yield b'one'
+    raise RuntimeError('in the middle')
+
+class Instance:
+    def __call__(self, environ, start_response):
+        start_response('200 OK', [('Content-Type', 'text/plain')])
+        return [b'instance']
+
+class Class:
+    # calling it makes the iterable
+    def __init__(self, environ, start_response):
+        self.start = start_response
+    def __iter__(self):
+        self.start('200 OK', [('Content-Type', 'text/plain')])
+        yield b'class'
+
+def whole(environ, start_response):
+    path = environ['PATH_INFO']
+    plain = [('Content-Type', 'text/plain')]
+    if path == '/instance':
+        return Instance()(environ, start_response)
+    if path == '/class':
+        return Class(environ, start_response)
+    if path == '/closed':
+        start_response('200 OK', plain)
+        return [json.dumps(closed).encode()]
+    if path == '/types':
+        start_response('200 OK', plain)
+        bad = [k for k, v in environ.items() if type(k) is not str or not k.startswith(('wsgi.', 'hornbeam.')) and (
+            type(v) is not str or any(ord(c) > 255 for c in v))]
+        ok = type(environ) is dict and not bad
+        return [('%s %s' % (ok, environ['PATH_INFO'])).encode('latin-1')]
+    if path == '/late-start':
+        def late():
+            start_response('200 OK', plain)
+            yield b'late'
+        return late()
+    if path == '/empty-first':
+        def empty():
+            yield b''
+            start_response('201 Created', plain)
+            yield b''
+            yield b'body'
+        return empty()
+    if path == '/write-then-raise':
+        write = start_response('200 OK', plain)
+        write(b'written')
+        raise RuntimeError('after write')
+    if path == '/write-only':
+        write = start_response('200 OK', plain + [('Content-Length', '6')])
+        write(b'abc')
+        write(b'')
+        write(b'def')
+        return []
+    if path == '/write-str':
+        start_response('200 OK', plain)('text')
+    if path == '/replace-twice':
+        for status in ('200 OK', '500 A', '501 B'):
+            try:
+                raise ValueError(status)
+            except ValueError:
+                start_response(status, plain + [('X-Status', status)], sys.exc_info())
+        return [b'last']
+    if path == '/multi':
+        start_response('200 OK', plain + [('Set-Cookie', 'a=1'), ('Set-Cookie', 'b=2'), ('X-Latin', 'caf\xe9')])
+        return [b'']
+    if path == '/readline':
+        f = environ['wsgi.input']
+        start_response('200 OK', plain)
+        return [repr([f.readline(3), f.readline(), f.readline(-1), f.read(0), list(f)]).encode()]
+    start_response('200 OK', plain)
+    if path == '/iterable':
+        return Iterable(b'a', b'', b'b')
+    if path == '/iterable-1':
+        return Iterable(b'single')
+    if path == '/middle':
+        return Closes(path, failing())
+    if path == '/close-raises':
+        return Closes(path, [b'fine'], RuntimeError('in close'))
+    if path == '/close-exits':
+        return Closes(path, [b'fine'], SystemExit(1))
+    if path == '/no-parts':
+        return Closes(path, [])
+    if path == '/head':
+        return Closes(path, [b'x' * 100000] * 20)
+    if path == '/none':
+        return None
+    return [b'unknown']
+
+def checked(environ, start_response):
+    body = environ['wsgi.input'].read(100)
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    return iter([b'checked ', body])
+
+def application(environ, start_response):
+    if environ['SCRIPT_NAME'] == '/valid':
+        return validator(checked)(environ, start_response)
+    return whole(environ, start_response)
+"""
+
+
+@pytest.fixture(scope="module")
+def pep(threads):
+    with Daemon(files={"pep.py": PEP}, config={"threads": threads},
+                apps=[{"mount": "/valid", "app": "pep:application"}, {"mount": "/", "app": "pep:application"}]) as d:
+        yield d
+
+
+@pytest.mark.parametrize("path,body", [
+    ("/instance", "instance"), ("/class", "class"), ("/late-start", "late"), ("/iterable", "ab"),
+    ("/iterable-1", "single"), ("/no-parts", ""),
+])
+def test_every_kind_of_application_and_iterable_is_served(pep, path, body):
+    r = pep.get(path)
+    assert (r.status, r.text) == (200, body)
+
+
+def test_start_response_may_come_with_the_first_part_that_is_not_empty(pep):
+    r = pep.get("/empty-first")
+    assert (r.status, r.text) == (201, "body")
+
+
+def test_every_key_and_value_of_the_environ_is_a_native_string(pep):
+    r = pep.get("/types?%E2%82%AC", headers={"X-Latin": "caf\xe9", "Cookie": "a=\xff"})
+    assert r.body == b"True /types"
+
+
+@pytest.mark.parametrize("path", ["/write-then-raise", "/middle"])
+def test_what_fails_in_the_middle_does_not_look_whole(pep, path):
+    answer = pep.raw(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert answer.startswith(b"HTTP/1.1 200 ") and not answer.endswith(b"0\r\n\r\n")
+
+
+def test_write_and_content_length_make_one_body(pep):
+    r = pep.get("/write-only")
+    assert r.body == b"abcdef" and r.headers["content-length"] == "6"
+    assert pep.get("/write-str").status == 500
+
+
+def test_the_last_head_counts_until_one_is_sent(pep):
+    r = pep.get("/replace-twice")
+    assert r.status == 501 and r.headers["x-status"] == "501 B" and r.body == b"last"
+
+
+def test_repeated_and_latin_1_headers_go_out_as_they_are(pep):
+    answer = pep.raw(b"GET /multi HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert b"\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n" in answer and b"\r\nX-Latin: caf\xe9\r\n" in answer
+
+
+def test_readline_takes_a_size_and_the_input_iterates(pep):
+    r = pep.request("POST", "/readline", body=b"abcdef\nghi\njkl\nmno")
+    assert r.text == repr([b"abc", b"def\n", b"ghi\n", b"", [b"jkl\n", b"mno"]])
+
+
+@pytest.mark.parametrize("path,method", [("/middle", "GET"), ("/close-raises", "GET"), ("/close-exits", "GET"),
+                                         ("/no-parts", "GET"), ("/head", "HEAD")])
+def test_close_is_called_exactly_once_however_it_ends(pep, path, method):
+    before = json.loads(pep.get("/closed").body).count(path)
+    pep.raw(f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    eventually(lambda: json.loads(pep.get("/closed").body).count(path) == before + 1)
+    assert pep.get("/instance").status == 200
+    assert json.loads(pep.get("/closed").body).count(path) == before + 1
+
+
+def test_a_close_that_raises_is_logged_and_spoils_nothing(pep):
+    assert pep.get("/close-raises").body == b"fine"
+    eventually(lambda: "RuntimeError: in close" in pep.log())
+
+
+def test_no_iterable_is_500(pep):
+    assert pep.get("/none").status == 500
+
+
+@pytest.mark.parametrize("body", [b"", b"body"])
+def test_the_validator_finds_nothing_in_place_or_in_the_pool(pep, body):
+    for _ in range(3):
+        assert pep.request("POST", "/valid/x%20y?q", body=body).text == "checked " + body.decode()
+    assert pep.request("HEAD", "/valid").status == 200
+    assert "AssertionError: Invalid" not in pep.log() and "WSGIWarning" not in pep.log()
