@@ -133,6 +133,7 @@ def test_a_body_that_is_too_long_is_a_413_and_no_502(front, path, known):
     with sites.client(front.url) as c:
         answer = c.post(path + "?long", content=b"".join(parts()) if known else parts())
         assert answer.status_code == 413
+    with sites.client(front.url) as c:  # nginx ends the connection of a body that it has not read
         assert c.get("/").status_code == 200
 
 
