@@ -126,6 +126,19 @@ after_step(struct hb_py_asgi_call *c, PySendResult step, PyObject **result)
 	return PYGEN_RETURN;
 }
 
+/* -1, with an exception, where no step can be made now. */
+static int
+check_step(struct hb_py_asgi_call *c)
+{
+	if (c->ended)
+		PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+	else if (c->stepping)
+		PyErr_SetString(PyExc_ValueError, "coroutine already executing");
+	else
+		return check_server(c);
+	return -1;
+}
+
 static PySendResult
 call_send_slot(PyObject *self, PyObject *arg, PyObject **result)
 {
@@ -133,14 +146,13 @@ call_send_slot(PyObject *self, PyObject *arg, PyObject **result)
 	PySendResult step = PYGEN_ERROR;
 
 	*result = NULL;
-	if (c->ended || check_server(c) == -1) {
-		if (c->ended)
-			PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+	if (check_step(c) == -1)
 		return PYGEN_ERROR;
-	}
 	Py_INCREF(self);
+	c->stepping = true;
 	if (c->iter != NULL || begin(c) == 0)
 		step = PyIter_Send(c->iter, arg, result);
+	c->stepping = false;
 	step = after_step(c, step, result);
 	Py_DECREF(self);
 	return step;
@@ -191,12 +203,12 @@ coroutine_throw(PyObject *self, PyObject *args)
 	PySendResult step = PYGEN_ERROR;
 	PyObject *method, *result = NULL;
 
-	if (c->ended || check_server(c) == -1) {
-		if (c->ended)
-			raise_given(args);
+	if (c->ended)
+		raise_given(args);
+	if (c->ended || check_step(c) == -1)
 		return NULL;
-	}
 	Py_INCREF(self);
+	c->stepping = true;
 	method = c->iter != NULL ? PyObject_GetAttr(c->iter, c->py->asgi->names.throw_) : NULL;
 	if (method != NULL) {
 		result = PyObject_CallObject(method, args);
@@ -212,6 +224,7 @@ coroutine_throw(PyObject *self, PyObject *args)
 		PyErr_Clear(); /* not started, or an iterator that knows nothing of it */
 		raise_given(args);
 	}
+	c->stepping = false;
 	step = after_step(c, step, &result);
 	Py_DECREF(self);
 	return to_python(step, result);
@@ -223,17 +236,19 @@ coroutine_close(PyObject *self, PyObject *unused)
 	struct hb_py_asgi_call *c = (struct hb_py_asgi_call *)self;
 	PyObject *done = NULL;
 
-	if (c->ended || check_server(c) == -1) {
-		PyErr_Clear();
+	if (c->ended || c->py->asgi == NULL)
 		Py_RETURN_NONE;
-	}
+	if (check_step(c) == -1)
+		return NULL;
 	Py_INCREF(self);
+	c->stepping = true;
 	if (c->iter != NULL) {
 		done = PyObject_CallMethodNoArgs(c->iter, c->py->asgi->names.close);
 		if (done == NULL)
 			hb_py_asgi_log_exception(c, "");
 		Py_XDECREF(done);
 	}
+	c->stepping = false;
 	end(c, HB_PY_END_CANCELLED);
 	Py_DECREF(self);
 	Py_RETURN_NONE;
@@ -398,7 +413,7 @@ hb_py_asgi_call_new(struct hb_py *py, const struct hb_py_asgi_kind *kind, struct
 	c->burst = 0;
 	c->response = HB_PY_RESPONSE_START;
 	c->starting = true;
-	c->ended = c->blocked = c->lost = c->bodyless = c->wrote = c->read_all = false;
+	c->ended = c->stepping = c->blocked = c->lost = c->bodyless = c->wrote = c->read_all = false;
 	TAILQ_INSERT_TAIL(&py->asgi->calls, c, link);
 	c->linked = true;
 	return c;
@@ -501,10 +516,9 @@ time_out(struct hb_py_asgi_call *c)
 	if (c->iter != NULL)
 		hb_py_suspended_log(c->iter);
 	c->lost = true;
-	c->blocked = false;
-	Py_CLEAR(c->pending);
 	hb_py_asgi_cancel(c);
-	hb_py_asgi_fail(c);
+	if (c->r != NULL) /* a cancel() of the application's own may have ended it */
+		hb_py_asgi_fail(c);
 	hb_py_await_wake(c, &c->senders);
 	hb_py_await_wake(c, &c->receivers);
 }
@@ -525,24 +539,29 @@ hb_py_notify(struct hb_py *py, struct hb_py_request *r, unsigned events)
 	Py_DECREF(c);
 }
 
-void
-hb_py_asgi_finish(struct hb_py_asgi_call *c)
+/* The request is the server's again: nobody takes what is pending, or wakes those who wait for that. */
+static struct hb_py_request *
+give_back(struct hb_py_asgi_call *c)
 {
 	struct hb_py_request *r = c->r;
 
 	c->r = NULL;
 	r->call = NULL;
-	c->py->server->finish(r);
+	c->blocked = false;
+	Py_CLEAR(c->pending);
+	return r;
+}
+
+void
+hb_py_asgi_finish(struct hb_py_asgi_call *c)
+{
+	c->py->server->finish(give_back(c));
 }
 
 void
 hb_py_asgi_fail(struct hb_py_asgi_call *c)
 {
-	struct hb_py_request *r = c->r;
-
-	c->r = NULL;
-	r->call = NULL;
-	c->py->server->fail(r);
+	c->py->server->fail(give_back(c));
 }
 
 int
@@ -626,6 +645,7 @@ hb_py_asgi_init(struct hb_py *py)
 	if (py->asgi != NULL)
 		return 0;
 	asgi = py->asgi = hb_xcalloc(1, sizeof *asgi);
+	asgi->thread = PyThread_get_thread_ident();
 	TAILQ_INIT(&asgi->calls);
 	if (hb_py_asgi_names_init(&asgi->names) == -1 || hb_py_await_init(asgi) == -1 ||
 	    hb_py_asgi_scope_init(asgi) == -1)

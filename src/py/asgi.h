@@ -64,6 +64,7 @@ struct hb_py_asgi_call {
 	bool linked;
 	bool starting;      /* inside hb_py_run */
 	bool ended;         /* the application */
+	bool stepping;      /* its code runs */
 	bool blocked;       /* senders wait */
 	bool lost;          /* the client has gone, and the application was told or will be */
 	bool bodyless;      /* nobody wants the response's body */
@@ -73,6 +74,7 @@ struct hb_py_asgi_call {
 
 /* What all calls share, made with the first ASGI application. */
 struct hb_py_asgi {
+	unsigned long thread; /* of the loop */
 	struct hb_py_asgi_names names;
 	PyTypeObject *call_type;
 	PyTypeObject *await_type;

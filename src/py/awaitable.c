@@ -85,6 +85,24 @@ begin_wait(struct hb_py_await *a)
 	return 0;
 }
 
+/* The server is the loop's thread's alone: it may be at work without the GIL. */
+static int
+check(const struct hb_py_await *a)
+{
+	const struct hb_py_asgi *asgi = a->call->py->asgi;
+
+	if (a->over)
+		PyErr_SetString(PyExc_RuntimeError, "cannot reuse already awaited coroutine");
+	else if (asgi == NULL || a->call->py->loop == NULL)
+		PyErr_SetString(PyExc_RuntimeError, "the server has stopped");
+	else if (PyThread_get_thread_ident() != asgi->thread)
+		PyErr_SetString(PyExc_RuntimeError, "receive() and send() belong to the server's event loop: "
+		    "another thread uses asyncio.run_coroutine_threadsafe()");
+	else
+		return 0;
+	return -1;
+}
+
 static PySendResult
 await_send_slot(PyObject *self, PyObject *arg, PyObject **result)
 {
@@ -93,11 +111,8 @@ await_send_slot(PyObject *self, PyObject *arg, PyObject **result)
 	int rc;
 
 	*result = NULL;
-	if (a->over || a->call->py->asgi == NULL) {
-		PyErr_SetString(PyExc_RuntimeError,
-		    a->over ? "cannot reuse already awaited coroutine" : "the server has stopped");
+	if (check(a) == -1)
 		return PYGEN_ERROR;
-	}
 	while (a->iter != NULL) {
 		PyObject *iter = Py_NewRef(a->iter);
 
