@@ -42,14 +42,17 @@ timer_of_running(const struct hb_conn *c)
 	/* Until a thread takes it; from then on the watchdog looks at the thread. */
 	if (c->pooled && c->request.call == NULL)
 		return HB_TIMER_REQUEST + (unsigned)c->app;
-	if (!c->async || c->gone || c->verdict != 0)
+	if (!c->async)
 		return HB_TIMER_NONE;
-	if (hb_conn_pending(c) > 0)
-		return HB_TIMER_WRITE;
-	if (hb_websocket_accepted(c))
-		return HB_TIMER_WEBSOCKET;
-	if (!c->whole && c->wants)
-		return HB_TIMER_BODY;
+	if (!c->gone && c->verdict == 0) {
+		if (hb_conn_pending(c) > 0)
+			return HB_TIMER_WRITE;
+		if (hb_websocket_accepted(c))
+			return HB_TIMER_WEBSOCKET;
+		if (!c->whole && c->wants)
+			return HB_TIMER_BODY;
+	}
+	/* One whose client has gone is to end, too: else whoever hangs up leaves it here for good. */
 	return c->response.committed ? HB_TIMER_IDLE : HB_TIMER_REQUEST + (unsigned)c->app;
 }
 
@@ -234,6 +237,13 @@ hb_conn_free(struct hb_conn *c)
 	free(c);
 }
 
+/* A client that waits for 100 Continue may send the body after all, or leave it out: nobody knows where a request would begin. */
+bool
+hb_conn_may_keep(const struct hb_conn *c)
+{
+	return c->began != 0 && c->parser.request.keep_alive && !c->go_on && !c->worker->draining;
+}
+
 static void
 log_slow_reader(struct hb_conn *c)
 {
@@ -252,16 +262,25 @@ tell_stacks(struct hb_worker *w)
 	hb_py_stacks(w->py, "app: the Python stacks:");
 }
 
-/* The application is too late: its time to answer, or to send the next part of a stream, is up. */
+static const char *
+missing_of(const struct hb_conn *c)
+{
+	if (c->gone || c->verdict != 0)
+		return "end after its client had gone";
+	return c->response.committed ? "further part of the response" : "response";
+}
+
+/* The application is too late: its time to answer, to send the next part of a stream, or to end is up. */
 static void
 time_out_application(struct hb_conn *c)
 {
 	char what[HB_CONN_REQUEST_TEXT];
 
 	hb_conn_request_text(c, what);
-	hb_err("app: %s: no %s in time", what, c->response.committed ? "further part of the response" : "response");
+	hb_err("app: %s: no %s in time", what, missing_of(c));
 	tell_stacks(c->worker);
-	hb_conn_overrule(c, 504, "the application did not answer in time");
+	if (c->verdict == 0)
+		hb_conn_overrule(c, 504, "the application did not answer in time");
 	hb_conn_note(c, HB_PY_TIMEOUT);
 }
 

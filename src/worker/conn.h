@@ -43,10 +43,10 @@ enum hb_conn_state {
 	HB_CONN_DEAD
 };
 
-/* What the application said to a thread, for the loop to act upon. */
 /* Whose the answer to a request in the pool is: settled once. */
 enum hb_conn_claim { HB_CONN_UNCLAIMED, HB_CONN_ANSWERED, HB_CONN_OVERDUE };
 
+/* What the application said to a thread, for the loop to act upon. */
 enum hb_conn_end { HB_CONN_OPEN, HB_CONN_FINISHED, HB_CONN_FAILED };
 
 struct hb_conn {
@@ -86,7 +86,7 @@ struct hb_conn {
 	int app;       /* the index of the application */
 	bool async;    /* it is an ASGI application */
 	bool whole;    /* the parser has seen the end of the request */
-	bool go_on;    /* 100 Continue is due when the application reads */
+	bool go_on;    /* the client waits for 100 Continue, which is due when the application reads */
 	bool wants;    /* the application waits for more of the body, or for a message */
 	bool stuck;    /* the application waits for the peer to take what it wrote */
 	bool eof;      /* the peer has closed its side */
@@ -131,7 +131,7 @@ void hb_conn_free(struct hb_conn *c);
 void hb_conn_set_state(struct hb_conn *c, enum hb_conn_state state);
 /* Sets the timer anew: there was progress, or another one waits now. */
 void hb_conn_touch(struct hb_conn *c);
-/* The peer has gone while the request is the application's, which is told; the rest follows when it lets go. */
+/* The peer has gone while the request is the application's, which is told, and has the time of a request to let go. */
 void hb_conn_lose(struct hb_conn *c);
 /* Ends the application's request with this answer where nothing was sent, else by cutting the connection. */
 void hb_conn_overrule(struct hb_conn *c, unsigned status, const char *text);
@@ -158,6 +158,8 @@ void hb_conn_ignore_input(struct hb_conn *c);
 /* Whether the peer has sent something that has not been read: a request is on its way. */
 bool hb_conn_has_input(const struct hb_conn *c);
 void hb_conn_release_input(struct hb_conn *c);
+/* Whether the request allows for another one behind its response, as far as is known when that begins. */
+bool hb_conn_may_keep(const struct hb_conn *c);
 /* Gives the buffer back but for the head: what follows is read into another place. */
 void hb_conn_keep_head_only(struct hb_conn *c);
 /* Counts and logs what the parser or a limit refused. */

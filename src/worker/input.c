@@ -26,7 +26,7 @@ enum {
 void
 hb_conn_watch_input(struct hb_conn *c)
 {
-	if (!c->reading && event_add(&c->readable, NULL) == 0)
+	if (!c->reading && c->fd != -1 && event_add(&c->readable, NULL) == 0)
 		c->reading = true;
 }
 
@@ -374,7 +374,8 @@ hb_conn_read(struct hb_conn *c, struct hb_py_part *parts, int most, bool *last)
 	*last = false;
 	if (c->gone || c->verdict != 0)
 		return -1;
-	if (c->go_on && go_on(c) == -1) {
+	/* Behind the response's head it would be taken for a part of the body. */
+	if (c->go_on && !c->response.committed && go_on(c) == -1) {
 		hb_conn_lose(c);
 		return -1;
 	}

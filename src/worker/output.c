@@ -24,7 +24,7 @@ enum {
 void
 hb_conn_watch_output(struct hb_conn *c)
 {
-	if (!c->writing && event_add(&c->writable, NULL) == 0)
+	if (!c->writing && c->fd != -1 && event_add(&c->writable, NULL) == 0)
 		c->writing = true;
 }
 
@@ -342,7 +342,7 @@ answer(struct hb_conn *c, unsigned status, const char *text, const struct hb_py_
 		.date = hb_http_date(&w->date, time(NULL)),
 		.minor = parsed ? head->minor : 1,
 		.head_method = parsed && head->method_id == HB_HTTP_M_HEAD,
-		.keep = parsed && !close && head->keep_alive && !w->draining,
+		.keep = !close && hb_conn_may_keep(c),
 	};
 	struct hb_py_field all[4] = {{"Content-Type", "text/plain; charset=utf-8", 12, 25}};
 	struct hb_py_head h = {.status = status, .reason = "", .fields = all, .count = 1 + count};

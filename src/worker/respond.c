@@ -79,7 +79,7 @@ commit(struct hb_conn *c)
 		.date = c->pooled ? hb_pool_date(c->thread) : hb_http_date(&w->date, time(NULL)),
 		.minor = head->minor,
 		.head_method = head->method_id == HB_HTTP_M_HEAD,
-		.keep = head->keep_alive && !w->draining,
+		.keep = hb_conn_may_keep(c),
 		.length = c->request.length,
 	};
 

@@ -82,6 +82,11 @@ class Cases:
             await send({'type': 'http.response.body', 'body': message['body'], 'more_body': True})
         await send({'type': 'http.response.body'})
 
+    async def duplex(scope, receive, send):
+        await send({'type': 'http.response.start', 'status': 200})
+        await send({'type': 'http.response.body', 'body': b'first ', 'more_body': True})
+        await send({'type': 'http.response.body', 'body': (await receive())['body']})
+
     async def after_body(scope, receive, send):
         await receive()
         task = asyncio.create_task(receive())
@@ -201,6 +206,38 @@ class Cases:
         notes.append((await receive())['type'])
         notes.append(task.done())
         task.cancel()
+
+    async def abandon(scope, receive, send):
+        await send({'type': 'http.response.start', 'status': 200})
+        tasks = [asyncio.create_task(note_of(send({'type': 'http.response.body', 'body': b'x' * 30_000_000,
+                                                   'more_body': True}))) for _ in range(2)]
+        state['abandoned'] = tasks
+        await asyncio.sleep(0.05)
+        notes.append(tasks[0].done())
+
+    async def unaware(scope, receive, send):
+        state['waiting'] = True
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            notes.append('cancelled')
+            raise
+
+    async def elsewhere(scope, receive, send):
+        for make in receive, lambda: send({'type': 'http.response.start', 'status': 500}):
+            await note_of(asyncio.to_thread(lambda: asyncio.run(make())))
+        done = asyncio.to_thread(lambda: asyncio.run_coroutine_threadsafe(answer(send, 'x'), loop).result())
+        loop = asyncio.get_running_loop()
+        await done
+
+    async def close_itself(scope, receive, send):
+        coroutine = asyncio.current_task().get_coro()
+        for call in coroutine.close, lambda: coroutine.send(None), lambda: coroutine.throw(OSError):
+            try:
+                call()
+            except ValueError as x:
+                notes.append(str(x))
+        await answer(send, 'x')
 
     async def flooded(scope, receive, send):
         await answer(send, state['flooded'])

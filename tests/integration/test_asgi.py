@@ -146,6 +146,27 @@ def test_100_continue_is_sent_when_the_application_reads(lab):
         assert reader.response()[2] == b"ok"
 
 
+def test_no_100_continue_comes_behind_the_head_of_the_response(lab):
+    with lab.connect() as s:
+        ask(s, "/duplex", "POST", "Content-Length: 2\r\nExpect: 100-continue\r\n")
+        reader = Reader(s)
+        line, fields = reader.head()
+        assert line == b"HTTP/1.1 200 OK" and dict(fields)[b"connection"] == b"close"
+        s.sendall(b"ok")
+        assert reader.chunks() == b"first ok"
+        assert reader.ended()
+
+
+@pytest.mark.parametrize("path, status", [("/hello", 200), ("/raise_early", 500)])
+def test_a_client_that_waited_in_vain_with_its_body_is_told_that_the_connection_ends(lab, path, status):
+    with lab.connect() as s:
+        ask(s, path, "POST", "Content-Length: 2\r\nExpect: 100-continue\r\n")
+        reader = Reader(s)
+        got, fields, _ = reader.response()
+        assert got == status and fields[b"connection"] == b"close"
+        assert reader.ended()
+
+
 def test_two_receives_at_once_are_both_served(lab):
     with lab.connect() as s:
         ask(s, "/two_receives", "POST", "Transfer-Encoding: chunked\r\n")
@@ -437,6 +458,17 @@ def test_one_that_ignores_that_has_its_client_answered_all_the_same():
         assert noted(d, 2) == ["ClientDisconnected: the client has disconnected", "http.disconnect"]
 
 
+def test_receive_and_send_on_another_thread_are_refused(lab):
+    assert lab.get("/elsewhere").text == "x"
+    found = notes(lab)
+    assert len(found) == 2 and all(n.startswith("RuntimeError: receive() and send() belong to") for n in found), found
+
+
+def test_an_application_cannot_step_or_close_itself(lab):
+    assert lab.get("/close_itself").text == "x"
+    assert notes(lab) == ["coroutine already executing"] * 3
+
+
 # Slow and lost clients.
 
 
@@ -465,6 +497,23 @@ def test_send_raises_once_the_client_has_gone(lab, reset):
     assert noted(lab, 4) == ["ClientDisconnected: the client has disconnected True",
                              "ClientDisconnected: the client has disconnected", "http.disconnect", "cleaned up"]
     assert "GET /flood: ClientDisconnected" not in lab.log()
+
+
+def test_one_that_is_not_told_of_its_lost_client_ends_with_the_time_of_a_request():
+    with Daemon("lab:application", files={"lab.py": LAB}, config={"timeouts": {"request": "300ms"}}) as d:
+        with d.connect() as s:
+            ask(s, "/unaware")
+            eventually(lambda: d.get("/waiting").text == "True")
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        assert noted(d, 1) == ["cancelled"]
+        assert "GET /unaware: no end after its client had gone in time" in d.log()
+
+
+def test_who_still_sends_when_the_application_has_ended_waits_no_longer(lab):
+    with lab.connect() as s:
+        ask(s, "/abandon")
+        assert noted(lab, 3) == [False, "ok None", "RuntimeError: Unexpected ASGI message 'http.response.body': "
+                                 "the request is over"]
 
 
 def test_a_group_of_tasks_that_ends_because_the_client_has_gone_is_no_failure(lab):
