@@ -67,11 +67,12 @@ make_template(struct hb_py_asgi_names *n, PyObject *server, PyObject *root_path,
 }
 
 int
-hb_py_asgi_place_init(struct hb_py *py, struct hb_py_place *place, const char *server_name, const char *server_port,
+hb_py_asgi_place_init(struct hb_py *py, struct hb_py_place *place, const struct hb_py_listener *listener,
     const char *root_path)
 {
 	struct hb_py_asgi_names *n = &py->asgi->names;
-	PyObject *server = Py_BuildValue("(si)", server_name, atoi(server_port));
+	PyObject *server = listener->path != NULL ? Py_BuildValue("(NO)", PyUnicode_DecodeFSDefault(listener->path), Py_None)
+	                                          : Py_BuildValue("(si)", listener->name, atoi(listener->port));
 	PyObject *root = PyUnicode_DecodeUTF8(root_path, (Py_ssize_t)strlen(root_path), "replace");
 
 	if (server != NULL && root != NULL) {

@@ -8,8 +8,8 @@ int hb_py_asgi_scope_init(struct hb_py_asgi *asgi);
 void hb_py_asgi_scope_clear(struct hb_py_asgi *asgi);
 
 /* Makes the templates of a listener and mount.  -1 with an exception. */
-int hb_py_asgi_place_init(struct hb_py *py, struct hb_py_place *place, const char *server_name,
-    const char *server_port, const char *root_path);
+int hb_py_asgi_place_init(struct hb_py *py, struct hb_py_place *place, const struct hb_py_listener *listener,
+    const char *root_path);
 void hb_py_asgi_place_clear(struct hb_py_place *place);
 
 /* A new dict, or NULL with an exception. */

@@ -36,8 +36,7 @@ set_span(PyObject *d, PyObject *key, const unsigned char *data, struct hb_http_s
 }
 
 struct hb_py_place *
-hb_py_place_new(struct hb_py *py, const char *server_name, const char *server_port, const char *script_name,
-    struct hb_error *err)
+hb_py_place_new(struct hb_py *py, const struct hb_py_listener *listener, const char *script_name, struct hb_error *err)
 {
 	struct hb_py_names *n = &py->names;
 	struct hb_py_place *place = hb_xcalloc(1, sizeof *place);
@@ -50,8 +49,8 @@ hb_py_place_new(struct hb_py *py, const char *server_name, const char *server_po
 	    PyDict_SetItem(d, n->query_string, n->empty) == -1 ||
 	    PyDict_SetItem(d, n->request_uri, n->empty) == -1 ||
 	    PyDict_SetItem(d, n->raw_uri, n->empty) == -1 ||
-	    hb_py_set(d, n->server_name, PyUnicode_FromString(server_name)) == -1 ||
-	    hb_py_set(d, n->server_port, PyUnicode_FromString(server_port)) == -1 ||
+	    hb_py_set(d, n->server_name, PyUnicode_FromString(listener->name)) == -1 ||
+	    hb_py_set(d, n->server_port, PyUnicode_FromString(listener->port)) == -1 ||
 	    PyDict_SetItem(d, n->server_protocol, n->http_1_1) == -1 ||
 	    hb_py_set(d, n->server_software, PyUnicode_FromString("hornbeam/" PACKAGE_VERSION)) == -1 ||
 	    PyDict_SetItem(d, n->remote_addr, n->empty) == -1 ||
@@ -65,7 +64,7 @@ hb_py_place_new(struct hb_py *py, const char *server_name, const char *server_po
 	    PyDict_SetItem(d, n->wsgi_multiprocess, py->multiprocess ? Py_True : Py_False) == -1 ||
 	    PyDict_SetItem(d, n->wsgi_run_once, Py_False) == -1 ||
 	    PyDict_SetItem(d, n->wsgi_file_wrapper, (PyObject *)py->wrapper_type) == -1 ||
-	    (py->asgi != NULL && hb_py_asgi_place_init(py, place, server_name, server_port, script_name) == -1)) {
+	    (py->asgi != NULL && hb_py_asgi_place_init(py, place, listener, script_name) == -1)) {
 		PyErr_Clear();
 		hb_py_place_free(py, place);
 		hb_error_set(err, HB_ERROR_MEMORY, "worker: out of memory");

@@ -41,8 +41,14 @@ struct hb_py_app *hb_py_app_load(struct hb_py *py, const char *spec, enum hb_py_
 void hb_py_app_free(struct hb_py *py, struct hb_py_app *app);
 bool hb_py_app_is_async(const struct hb_py_app *app);
 
-/* The constant part of the environ for a listener and a mount. */
-struct hb_py_place *hb_py_place_new(struct hb_py *py, const char *server_name, const char *server_port,
+struct hb_py_listener {
+	const char *name; /* SERVER_NAME */
+	const char *port; /* SERVER_PORT */
+	const char *path; /* of a Unix socket, else NULL */
+};
+
+/* The constant part of the environ, and of the scope, for a listener and a mount. */
+struct hb_py_place *hb_py_place_new(struct hb_py *py, const struct hb_py_listener *listener,
     const char *script_name, struct hb_error *err) HB_WARN_UNUSED;
 void hb_py_place_free(struct hb_py *py, struct hb_py_place *place);
 

@@ -78,7 +78,7 @@ set_applications(struct hb_worker *w)
 	return EX_OK;
 }
 
-/* SERVER_NAME and SERVER_PORT of a listener: what a client could write in a URL. */
+/* SERVER_NAME and SERVER_PORT of a listener: what a client could write in a URL.  Returns its family, or -1. */
 static int
 server_name(int fd, char name[HB_ADDRESS_TEXT], char port[8])
 {
@@ -89,12 +89,12 @@ server_name(int fd, char name[HB_ADDRESS_TEXT], char port[8])
 	if (a.u.sa.sa_family == AF_UNIX) {
 		strcpy(name, "localhost");
 		strcpy(port, "80");
-		return 0;
+		return AF_UNIX;
 	}
 	snprintf(port, 8, "%u", (unsigned)hb_address_host(&a, name));
 	if ((strcmp(name, "0.0.0.0") == 0 || strcmp(name, "::") == 0) && gethostname(name, HB_ADDRESS_TEXT) == -1)
 		strcpy(name, "localhost");
-	return 0;
+	return a.u.sa.sa_family;
 }
 
 static int
@@ -108,16 +108,20 @@ set_listeners(struct hb_worker *w)
 	w->listeners = hb_xcalloc(w->listeners_count + 1, sizeof *w->listeners);
 	for (size_t i = 0; i < w->listeners_count; i++) {
 		struct hb_worker_listener *l = &w->listeners[i];
+		struct hb_py_listener at = {name, port, NULL};
+		int family = server_name(w->start->listeners[i], name, port);
 
 		l->worker = w;
 		l->fd = w->start->listeners[i];
-		if (server_name(l->fd, name, port) == -1 || hb_fd_nonblock(l->fd) == -1) {
+		if (family == -1 || hb_fd_nonblock(l->fd) == -1) {
 			hb_err("worker: listener %zu: %s", i, strerror(errno));
 			return EX_OSERR;
 		}
+		if (family == AF_UNIX)
+			at.path = c->listen[i].address + strlen("unix:");
 		l->places = hb_xcalloc(c->apps_count + 1, sizeof *l->places);
 		for (size_t k = 0; k < c->apps_count; k++) {
-			l->places[k] = hb_py_place_new(w->py, name, port, c->apps[k].mount, &err);
+			l->places[k] = hb_py_place_new(w->py, &at, c->apps[k].mount, &err);
 			if (l->places[k] == NULL) {
 				hb_err("%s", err.text);
 				return EX_OSERR;

@@ -61,7 +61,8 @@ def test_each_listener_serves_and_says_what_it_is(daemon):
         assert seen == {"server": [host, str(port)], "client": [name[0], str(name[1])]}
     for name in ("usual", "open", "own"):
         seen, _ = ask(socket.AF_UNIX, str(daemon.dir / f"{name}.sock"))
-        assert seen["client"] == (["", ""] if daemon.interface == "wsgi" else None)
+        assert seen == ({"server": ["localhost", "80"], "client": ["", ""]} if daemon.interface == "wsgi" else
+                        {"server": [str(daemon.dir / f"{name}.sock"), "None"], "client": None})
 
 
 def test_a_unix_socket_has_its_mode(daemon):
