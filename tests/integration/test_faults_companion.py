@@ -292,7 +292,7 @@ def test_processes_that_are_stopped_do_not_hold_up_the_end():
         pause(d.worker_pids()[0])
         d.proc.terminate()
         assert d.wait(15) == 0
-        assert "timeouts.graceful; killing their workers" in d.log()
+        assert "still running after timeouts.graceful; killing process" in d.log()
         assert "did not end by itself; killing it" in d.log()
 
 
