@@ -97,6 +97,12 @@ hb_overdue_start(struct hb_worker *w)
 void
 hb_overdue_stop(struct hb_worker *w)
 {
+	hb_watchdog_stop(w->watchdog);
+}
+
+void
+hb_overdue_free(struct hb_worker *w)
+{
 	hb_watchdog_free(w->watchdog);
 	w->watchdog = NULL;
 }

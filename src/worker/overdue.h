@@ -12,7 +12,10 @@ struct hb_worker;
 
 /* Starts to watch the loop's thread and those of the pool, which have been started. */
 void hb_overdue_start(struct hb_worker *w);
+/* Nothing is overdue any more. */
 void hb_overdue_stop(struct hb_worker *w);
+/* Once the pool has stopped. */
+void hb_overdue_free(struct hb_worker *w);
 /* After a fork, in the child: nobody watches. */
 void hb_overdue_forked(struct hb_worker *w);
 

@@ -152,9 +152,9 @@ hb_watchdog_new(struct hb_watched *const *watched, unsigned count, hb_watch_caug
 }
 
 void
-hb_watchdog_free(struct hb_watchdog *d)
+hb_watchdog_stop(struct hb_watchdog *d)
 {
-	if (d == NULL)
+	if (d == NULL || d->stop)
 		return;
 	pthread_mutex_lock(&d->lock);
 	d->stop = true;
@@ -162,6 +162,14 @@ hb_watchdog_free(struct hb_watchdog *d)
 	pthread_cond_signal(&d->wake);
 	pthread_mutex_unlock(&d->lock);
 	pthread_join(d->thread, NULL);
+}
+
+void
+hb_watchdog_free(struct hb_watchdog *d)
+{
+	if (d == NULL)
+		return;
+	hb_watchdog_stop(d);
 	pthread_cond_destroy(&d->wake);
 	pthread_mutex_destroy(&d->lock);
 	free(d);

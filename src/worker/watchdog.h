@@ -26,7 +26,9 @@ typedef void (*hb_watch_caught_fn)(void *arg, struct hb_watched *watched, const 
 /* caught is called on the watchdog's thread.  NULL: no thread. */
 struct hb_watchdog *hb_watchdog_new(struct hb_watched *const *watched, unsigned count, hb_watch_caught_fn caught,
     void *arg);
-
+/* Catches nobody any more; the threads that are watched may go on as before. */
+void hb_watchdog_stop(struct hb_watchdog *d);
+/* Once no thread is watched. */
 void hb_watchdog_free(struct hb_watchdog *d);
 
 /* On the thread that is watched; d may be NULL, then nobody looks. */

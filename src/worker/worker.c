@@ -413,6 +413,7 @@ tear_down(struct hb_worker *w)
 	hb_overdue_stop(w);
 	if (w->pool != NULL)
 		stop_pool(w);
+	hb_overdue_free(w);
 	hb_access_close(&w->access);
 	hb_applications_stop(w);
 	while ((p = w->spare_buffers) != NULL) {

@@ -251,6 +251,37 @@ START_TEST(test_the_watchdog_catches_what_is_late_and_nothing_else)
 }
 END_TEST
 
+static atomic_bool stopped;
+
+static void *
+busy_main(void *arg)
+{
+	struct yard *y = arg;
+
+	for (unsigned i = 0, last = 0; last < 1000; i++) {
+		hb_watch_begin(y->dog, &y->watched, NULL, hb_clock_us() + 60000000 - i);
+		hb_watch_extend(y->dog, &y->watched, 1 + hb_clock_us() + 50000000);
+		hb_watch_end(y->dog, &y->watched);
+		last += atomic_load(&stopped);
+	}
+	return NULL;
+}
+
+START_TEST(test_threads_go_on_when_the_watchdog_has_stopped)
+{
+	struct yard y = {0};
+	struct hb_watched *watched = &y.watched;
+
+	y.dog = hb_watchdog_new(&watched, 1, on_caught, NULL);
+	ck_assert_ptr_nonnull(y.dog);
+	ck_assert_int_eq(pthread_create(&y.thread, NULL, busy_main, &y), 0);
+	hb_watchdog_stop(y.dog);
+	atomic_store(&stopped, true);
+	pthread_join(y.thread, NULL);
+	hb_watchdog_free(y.dog);
+}
+END_TEST
+
 Suite *
 unit_suite(void)
 {
@@ -261,6 +292,7 @@ unit_suite(void)
 	tcase_add_test(t, test_every_job_runs_once_and_comes_back);
 	tcase_add_test(t, test_a_job_stays_with_its_thread_and_wakes_the_owner);
 	tcase_add_test(t, test_what_no_thread_has_taken_can_be_withdrawn);
+	tcase_add_test(t, test_threads_go_on_when_the_watchdog_has_stopped);
 	tcase_add_test(t, test_the_watchdog_catches_what_is_late_and_nothing_else);
 	suite_add_tcase(s, t);
 	return s;
