@@ -120,6 +120,13 @@ int hb_py_asgi_raise_lost(struct hb_py_asgi_call *c);
 /* Clears the pending exception and returns true if it is no more than that the client has gone. */
 bool hb_py_asgi_take_lost(struct hb_py_asgi_call *c);
 
+/* asgi_coroutine.c */
+int hb_py_asgi_call_init(struct hb_py_asgi *asgi);
+/* A new call, blank but for its functions. */
+struct hb_py_asgi_call *hb_py_asgi_call_alloc(struct hb_py *py);
+/* Raises what throw(*args) is to raise. */
+void hb_py_raise_given(PyObject *args);
+
 /* awaitable.c */
 int hb_py_await_init(struct hb_py_asgi *asgi);
 /* The awaitable of receive(), or with a message of send(message). */

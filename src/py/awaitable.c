@@ -192,19 +192,11 @@ static PyObject *
 await_throw(PyObject *self, PyObject *args)
 {
 	struct hb_py_await *a = (struct hb_py_await *)self;
-	PyObject *type, *value = NULL, *tb = NULL;
 
-	if (!PyArg_UnpackTuple(args, "throw", 1, 3, &type, &value, &tb))
-		return NULL;
 	a->over = true;
 	Py_CLEAR(a->message);
 	stop_waiting(a);
-	if (PyExceptionInstance_Check(type))
-		PyErr_SetObject((PyObject *)Py_TYPE(type), type);
-	else if (PyExceptionClass_Check(type))
-		PyErr_SetObject(type, value);
-	else
-		PyErr_SetString(PyExc_TypeError, "throw() takes an exception");
+	hb_py_raise_given(args);
 	return NULL;
 }
 

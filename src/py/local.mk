@@ -4,6 +4,7 @@ noinst_LTLIBRARIES += %D%/libpy.la
 %C%_libpy_la_SOURCES = \
 	%D%/app.c \
 	%D%/asgi.c %D%/asgi.h \
+	%D%/asgi_coroutine.c \
 	%D%/asgi_http.c \
 	%D%/asgi_message.c %D%/asgi_message.h \
 	%D%/asgi_names.c %D%/asgi_names.h \
