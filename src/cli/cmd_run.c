@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/str.h"
+#include "config/names.h"
 #include "link/locate.h"
 
 /* Makes the directory of the sockets, or takes it if it is the user's alone. */
@@ -99,6 +100,34 @@ quoted(char *before, const char *text, const char *after)
 	return whole;
 }
 
+/* unix:PATH from the current directory is one that the server can name; owned. */
+static char *
+full_address(const char *text, const char *cwd)
+{
+	if (strncmp(text, "unix:", 5) != 0 || text[5] == '/' || text[5] == '\0')
+		return hb_xstrdup(text);
+	return hb_xasprintf("unix:%s/%s", cwd, text + 5);
+}
+
+static void
+add_addresses(struct arguments *args, const struct cli *cli, const char *cwd)
+{
+	char *text = hb_xstrdup("listen=[");
+
+	for (size_t i = 0; i < cli->ngiven; i++) {
+		if (strcmp(cli->given[i].option->name, "bind") == 0) {
+			char *address = full_address(cli->given[i].value, cwd);
+
+			text = quoted(text, address, ",");
+			free(address);
+		}
+	}
+	if (!cli_flag(cli, "bind"))
+		text = quoted(text, "127.0.0.1:8000", ",");
+	text[strlen(text) - 1] = ']';
+	add_set(args, text);
+}
+
 /* KEY=[first, every value of the option ...]; nothing where the list is empty. */
 static void
 add_list(struct arguments *args, const struct cli *cli, const char *key, const char *option, const char *first)
@@ -122,26 +151,32 @@ add_list(struct arguments *args, const struct cli *cli, const char *key, const c
 	add_set(args, text);
 }
 
-static void
-add_configuration(struct arguments *args, const struct cli *cli, const char *cwd, const char *path)
+/* MODULE is MODULE:application; owned, NULL where it is neither. */
+static char *
+application_name(const char *arg, struct hb_error *err)
 {
-	const char *app = cli->args[0];
+	char *name = strchr(arg, ':') != NULL ? hb_xstrdup(arg) : hb_xasprintf("%s:application", arg);
+
+	if (hb_config_is_app(name))
+		return name;
+	free(name);
+	(void)hb_error_set(err, HB_ERROR_USAGE,
+	    "run: expected MODULE:CALLABLE, such as shop.wsgi:application, or MODULE:FACTORY(), found '%s'", arg);
+	return NULL;
+}
+
+static void
+add_configuration(struct arguments *args, const struct cli *cli, const char *app, const char *cwd, const char *path)
+{
 	const char *venv = cli_flag(cli, "venv") ? cli_option(cli, "venv") : getenv("VIRTUAL_ENV");
-	char *app_row = hb_xstrdup("apps=[{\"mount\": \"/\", \"app\": ");
 
-	if (strchr(app, ':') != NULL) {
-		app_row = quoted(app_row, app, "}]");
-	} else {
-		char *named = hb_xasprintf("%s:application", app);
-
-		app_row = quoted(app_row, named, "}]");
-		free(named);
-	}
-	add_set(args, app_row);
-	add_list(args, cli, "listen", "bind", cli_flag(cli, "bind") ? NULL : "127.0.0.1:8000");
+	add_set(args, quoted(hb_xstrdup("apps=[{\"mount\": \"/\", \"app\": "), app, "}]"));
+	add_addresses(args, cli, cwd);
 	add_list(args, cli, "python.path", "python-path", cwd);
 	add_list(args, cli, "erlang.code_path", "erlang-path", NULL);
 	add_set(args, hb_xasprintf("workers=%s", cli_flag(cli, "workers") ? cli_option(cli, "workers") : "1"));
+	if (cli_flag(cli, "threads"))
+		add_set(args, hb_xasprintf("threads=%s", cli_option(cli, "threads")));
 	if (venv != NULL && venv[0] != '\0')
 		add_set(args, quoted(hb_xstrdup("python.venv="), venv, ""));
 	add_set(args, quoted(hb_xstrdup("control.socket="), path, ""));
@@ -192,14 +227,17 @@ cmd_run(struct cli *cli)
 	struct arguments args = { NULL, 0 };
 	char path[HB_LINK_PATH];
 	struct hb_error err;
-	char *cwd = NULL;
+	char *app, *cwd = NULL;
 
-	if (choose_socket(cli, path, sizeof path, &err) != 0)
+	app = application_name(cli->args[0], &err);
+	if (app == NULL)
 		return cli_fail(cli, &err);
+	if (choose_socket(cli, path, sizeof path, &err) != 0)
+		goto out;
 	cwd = getcwd(NULL, 0);
 	if (cwd == NULL) {
 		(void)hb_error_errno(&err, HB_ERROR_SYSTEM, "cannot find the current directory");
-		return cli_fail(cli, &err);
+		goto out;
 	}
 	add(&args, hb_xstrdup("hornbeamd"));
 	/* No file: the system's configuration is not the user's. */
@@ -207,12 +245,14 @@ cmd_run(struct cli *cli)
 	add(&args, hb_xstrdup("/dev/null"));
 	if (cli_flag(cli, "reload"))
 		add(&args, hb_xstrdup("--watch"));
-	add_configuration(&args, cli, cwd, path);
+	add_configuration(&args, cli, app, cwd, path);
 	execute(args.v);
 	(void)hb_error_errno(&err, HB_ERROR_SYSTEM, "cannot run hornbeamd");
 	for (size_t i = 0; i < args.n; i++)
 		free(args.v[i]);
 	free(args.v);
+out:
 	free(cwd);
+	free(app);
 	return cli_fail(cli, &err);
 }

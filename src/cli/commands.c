@@ -29,8 +29,9 @@ static const struct cli_option keys_options[] = {
 };
 
 static const struct cli_option run_options[] = {
-	{ "bind", 'b', "ADDR", "listen there: HOST:PORT, [HOST]:PORT or unix:PATH; may be repeated (127.0.0.1:8000)" },
+	{ "bind", 'b', "ADDR", "listen there: IPV4:PORT, [IPV6]:PORT or unix:PATH; may be repeated (127.0.0.1:8000)" },
 	{ "workers", 'w', "N", "the number of worker processes, or auto (1)" },
+	{ "threads", 0, "N", "WSGI calls at once in a worker (4)" },
 	{ "python-path", 'p', "DIR", "look for modules there too; may be repeated" },
 	{ "venv", 0, "DIR", "the virtual environment of the application" },
 	{ "erlang-path", 0, "DIR", "compiled Erlang modules for the companion; may be repeated" },
@@ -71,8 +72,8 @@ const struct cli_command cli_commands[] = {
 	{ "config show", "[FILE]", "print a whole configuration, defaults included",
 	    "FILE is " HB_SYSCONFDIR "/hornbeam.yaml unless given; its conf.d is read too.", 0, 1, NULL,
 	    cmd_config_show },
-	{ "run", "MODULE:CALLABLE [--bind ADDR] [--workers N] [--python-path DIR] [--venv DIR]\n"
-		 "                    [--erlang-path DIR] [--reload] [--set KEY=VALUE]",
+	{ "run", "MODULE:CALLABLE [--bind ADDR] [--workers N] [--threads N] [--python-path DIR]\n"
+		 "                    [--venv DIR] [--erlang-path DIR] [--reload] [--set KEY=VALUE]",
 	    "serve an application from the current directory, in the foreground",
 	    "The companion is started with it; hornbeam finds the socket of your own run by itself.\n"
 	    "Ctrl-C ends it.", 1, 1, run_options, cmd_run },

@@ -194,9 +194,11 @@ static int
 check_count(const struct cli *cli, struct hb_error *err)
 {
 	const struct cli_command *command = cli->command;
+	const char *optional = strstr(command->args, " [");
 
 	if (cli->nargs < (size_t)command->min)
-		return hb_error_set(err, HB_ERROR_USAGE, "%s needs %s", command->name, command->args);
+		return hb_error_set(err, HB_ERROR_USAGE, "%s needs %.*s", command->name,
+		    (int)(optional != NULL ? (size_t)(optional - command->args) : strlen(command->args)), command->args);
 	if (command->max >= 0 && cli->nargs > (size_t)command->max)
 		return hb_error_set(err, HB_ERROR_USAGE, "%s: unexpected argument '%s'", command->name,
 		    cli->args[command->max]);

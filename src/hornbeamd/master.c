@@ -124,7 +124,7 @@ on_stop(evutil_socket_t sig, short what, void *arg)
 	switch (m->state) {
 	case HB_MASTER_STARTING:
 	case HB_MASTER_READY:
-		hb_info("master: SIG%s: draining", sigabbrev_np((int)sig));
+		hb_info("master: SIG%s: draining; a second one stops at once", sigabbrev_np((int)sig));
 		drain(m);
 		break;
 	case HB_MASTER_DRAINING:

@@ -25,6 +25,75 @@ get_attribute(PyObject *module, const char *name)
 	return object;
 }
 
+/* Says which of the usual names the module does have, for one that it does not. */
+static void
+suggest_name(PyObject *module, const char *module_name)
+{
+	static const char *const usual[] = {"application", "app", "create_app", "make_app"};
+	PyObject *type, *value, *tb, *there;
+
+	PyErr_Fetch(&type, &value, &tb);
+	for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) {
+		there = PyObject_GetAttrString(module, usual[i]);
+		PyErr_Clear();
+		Py_XDECREF(there);
+		if (there == NULL)
+			continue;
+		PyErr_Format(PyExc_AttributeError, "%S; did you mean %s:%s%s?", value, module_name, usual[i],
+		    i < 2 ? "" : "()");
+		break;
+	}
+	if (!PyErr_Occurred()) {
+		PyErr_Restore(type, value, tb);
+		return;
+	}
+	Py_XDECREF(type);
+	Py_XDECREF(value);
+	Py_XDECREF(tb);
+}
+
+/* The attribute of a module that is named to be the application, or to make it. */
+static PyObject *
+get_named(PyObject *module, const char *module_name, const char *name)
+{
+	PyObject *found = get_attribute(module, name);
+
+	if (found == NULL && strchr(name, '.') == NULL && PyErr_ExceptionMatches(PyExc_AttributeError))
+		suggest_name(module, module_name);
+	return found;
+}
+
+static PyObject *
+call_factory(PyObject *factory, const char *spec)
+{
+	PyObject *made = PyObject_CallNoArgs(factory), *closed;
+
+	if (made == NULL || !PyCoro_CheckExact(made))
+		return made;
+	closed = PyObject_CallMethod(made, "close", NULL);
+	Py_XDECREF(closed);
+	Py_DECREF(made);
+	PyErr_Format(PyExc_TypeError, "%s is an async function: what makes an application must be an ordinary one", spec);
+	return NULL;
+}
+
+/* A file's name in the place of the module's, as other servers' users may try. */
+static PyObject *
+import_module(const char *name)
+{
+	PyObject *module = PyImport_ImportModule(name);
+	size_t len = strlen(name);
+
+	if (module == NULL && len > 3 && strcmp(name + len - 3, ".py") == 0 &&
+	    PyErr_ExceptionMatches(PyExc_ModuleNotFoundError)) {
+		char *stem = hb_xstrndup(name, len - 3);
+
+		PyErr_Format(PyExc_ModuleNotFoundError, "%s is the name of a file; the module is %s", name, stem);
+		free(stem);
+	}
+	return module;
+}
+
 /* Each request to what cannot be called would fail. */
 static int
 check_callable(const char *spec, PyObject *found, enum hb_py_interface interface, bool *async)
@@ -41,7 +110,7 @@ find(const char *spec, enum hb_py_interface interface, bool *async)
 {
 	const char *colon = strchr(spec, ':');
 	char *module_name = NULL, *name = NULL;
-	PyObject *module = NULL, *found = NULL, *made;
+	PyObject *module = NULL, *found = NULL, *factory;
 	size_t len;
 
 	if (colon == NULL || colon == spec || colon[1] == '\0') {
@@ -51,16 +120,16 @@ find(const char *spec, enum hb_py_interface interface, bool *async)
 	module_name = hb_xstrndup(spec, (size_t)(colon - spec));
 	name = hb_xstrdup(colon + 1);
 	len = strlen(name);
-	module = PyImport_ImportModule(module_name);
+	module = import_module(module_name);
 	if (module == NULL)
 		goto out;
 	if (len > 2 && strcmp(name + len - 2, "()") == 0) {
 		name[len - 2] = '\0';
-		made = get_attribute(module, name);
-		found = made != NULL ? PyObject_CallNoArgs(made) : NULL;
-		Py_XDECREF(made);
+		factory = get_named(module, module_name, name);
+		found = factory != NULL ? call_factory(factory, spec) : NULL;
+		Py_XDECREF(factory);
 	} else
-		found = get_attribute(module, name);
+		found = get_named(module, module_name, name);
 	if (found != NULL && check_callable(spec, found, interface, async) == -1)
 		Py_CLEAR(found);
 out:

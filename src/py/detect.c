@@ -13,6 +13,7 @@ struct shape {
 	bool class;  /* to call it makes an instance */
 	bool known;  /* the rest is */
 	bool any;    /* it takes any number of arguments */
+	bool around; /* a decorator may change the arguments */
 	bool scope;  /* the first is called so */
 	int least;   /* arguments by place that it needs */
 	int most;    /* and takes */
@@ -105,6 +106,7 @@ find_shape(PyObject *callable)
 		if (PyFunction_Check(object)) {
 			if (outermost)
 				shape.async = (((PyCodeObject *)PyFunction_GET_CODE(object))->co_flags & CO_COROUTINE) != 0;
+			shape.around = !outermost;
 			outermost = false;
 			read_signature(object, given, &shape);
 		}
@@ -159,6 +161,15 @@ check_asgi(PyObject *callable, const struct shape *s)
 	return refuse(callable, "is no ASGI application: one takes scope, receive and send");
 }
 
+/* Only what nobody stands around of is judged: decorators add and take arguments. */
+static int
+check_wsgi(PyObject *callable, const struct shape *s)
+{
+	if (PyFunction_Check(callable) && s->known && !s->any && !s->around && s->most == 0)
+		return refuse(callable, "takes no arguments: where it makes the application, put () behind its name");
+	return 0;
+}
+
 int
 hb_py_detect(PyObject *callable, enum hb_py_interface wanted, bool *async)
 {
@@ -166,7 +177,7 @@ hb_py_detect(PyObject *callable, enum hb_py_interface wanted, bool *async)
 
 	*async = wanted == HB_PY_ASGI;
 	if (wanted == HB_PY_WSGI)
-		return s.async ? refuse(callable, "is asynchronous: it speaks ASGI, not WSGI") : 0;
+		return s.async ? refuse(callable, "is asynchronous: it speaks ASGI, not WSGI") : check_wsgi(callable, &s);
 	if (PyType_Check(callable)) {
 		bool awaited;
 
@@ -177,7 +188,7 @@ hb_py_detect(PyObject *callable, enum hb_py_interface wanted, bool *async)
 	}
 	if (wanted == HB_PY_AUTO)
 		*async = s.async || (s.known && (s.scope || (s.least == 3 && !s.any)));
-	return *async ? check_asgi(callable, &s) : 0;
+	return *async ? check_asgi(callable, &s) : check_wsgi(callable, &s);
 }
 
 /* Whether a class, or one above it, is that of Starlette's applications. */

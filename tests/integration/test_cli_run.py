@@ -141,6 +141,21 @@ def test_a_wrong_option_is_the_servers_configuration_error(tmp_path, args):
         assert run.log.read_text()
 
 
+@pytest.mark.parametrize("app", ["./app.py", "app/application", ":application", "", "app:make(1)"])
+def test_what_cannot_be_a_modules_callable_is_a_wrong_use(tmp_path, app):
+    with Run(tmp_path, app=app) as run:
+        assert run.proc.wait(20 * harness.SLOW) == 2
+        assert run.log.read_text().startswith(f"hornbeam: run: expected MODULE:CALLABLE, such as ")
+        assert f"found '{app}'" in run.log.read_text()
+
+
+def test_run_listens_on_a_socket_in_the_current_directory(tmp_path):
+    with Run(tmp_path, "--bind", "unix:app.sock", "--threads", "2") as run:
+        run.ready()
+        assert stat.S_ISSOCK((tmp_path / "app.sock").stat().st_mode)
+        assert run.get() == b"hello\n"
+
+
 def test_a_run_directory_that_others_may_write_is_refused(tmp_path):
     runtime = tmp_path / "xdg"
     (runtime / "hornbeam").mkdir(parents=True)
@@ -154,4 +169,4 @@ def test_without_an_application(tmp_path):
     done = subprocess.run(
         [str(harness.BUILD / "hornbeam"), "run"], capture_output=True, text=True, env=harness.environment(), timeout=60)
     assert done.returncode == 2
-    assert "run needs MODULE:CALLABLE" in done.stderr
+    assert done.stderr.startswith("hornbeam: run needs MODULE:CALLABLE\n")

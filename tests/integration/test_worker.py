@@ -329,9 +329,15 @@ def test_a_drain_lets_what_runs_finish(tmp_path):
     ("app:application", {"app.py": "1 +\n"}, "SyntaxError"),
     ("app:application", {"app.py": "raise SystemExit(0)\n"}, "SystemExit"),
     ("app:missing", {"app.py": ""}, "AttributeError: module 'app' has no attribute 'missing'"),
+    ("app:missing", {"app.py": "app = 3\n"},
+     "AttributeError: module 'app' has no attribute 'missing'; did you mean app:app?"),
+    ("app:application", {"app.py": "def create_app(): pass\n"}, "did you mean app:create_app()?"),
+    ("app.py:application", {"app.py": ""}, "ModuleNotFoundError: app.py is the name of a file; the module is app"),
+    ("app:make()", {"app.py": "async def make(): pass\n"}, "TypeError: app:make() is an async function"),
+    ("app:make", {"app.py": "def make(): pass\n"}, "takes no arguments: where it makes the application, put () behind"),
     ("app:value", {"app.py": "value = 3\n"}, "TypeError: app:value is not callable: 3"),
     ("app:make()", {"app.py": "def make():\n raise ValueError('not made')\n"}, "ValueError: not made"),
-], ids=range(6))
+], ids=range(11))
 def test_an_application_that_cannot_be_loaded_ends_the_start_with_70(app, files, said):
     d = Daemon(app=app, files=files).launch()
     try:
