@@ -1,11 +1,15 @@
 """Makes harness.py importable for the integration tests, and ways to a site's applications."""
 
+import os
 import pathlib
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
+# This process has the sanitizers' library by now.  Programs that are not ours (curl, nginx) must not get it: some
+# deadlock with it.  harness.PRELOAD is for those that need it.
+os.environ.pop("LD_PRELOAD", None)
 
 
 @pytest.fixture(params=["direct", "nginx-tcp", "nginx-unix"])

@@ -58,9 +58,9 @@ def client(url, **more):
 
 def curl(*args, **more):
     """curl's standard output; it fails where curl does."""
-    limit = str(20 * harness.SLOW)
-    done = subprocess.run(["curl", "-q", "-sS", "--noproxy", "*", "-m", limit, *args], capture_output=True, text=True,
-                          check=False, **more)
+    limit = 20 * harness.SLOW
+    done = subprocess.run(["curl", "-q", "-sS", "--noproxy", "*", "-m", str(limit), *args], capture_output=True,
+                          text=True, check=False, timeout=limit + 10, **more)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -27,7 +27,6 @@ def database(tmp_path_factory):
     where = tmp_path_factory.mktemp("django")
     where.chmod(0o755)
     env = {**os.environ, "HB_TEST_DIR": str(where), "PYTHONPATH": str(sites.APPS)}
-    env.pop("LD_PRELOAD", None)
     subprocess.run([PYTHON, "-c", SETUP], env=env, check=True, timeout=120)
     return where
 
