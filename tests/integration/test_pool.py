@@ -315,3 +315,70 @@ def test_a_burst_is_answered_whole_after_a_stop():
                 data = b""
                 while data.count(b'["unset", "import"]') < 5:
                     data += s.recv(65536)
+
+
+OWN_LOOPS = """
+import asyncio, os, signal, sys, threading
+from concurrent.futures import ThreadPoolExecutor
+from hornbeam_erlang import state_incr
+
+async def talk():
+    server = await asyncio.start_server(lambda r, w: w.close(), '127.0.0.1', 0)
+    reader, _ = await asyncio.open_connection(*server.sockets[0].getsockname())
+    assert await reader.read() == b''
+    server.close()
+    child = await asyncio.create_subprocess_exec('/bin/sh', '-c', 'exit 3')
+    return [await child.wait(), await asyncio.to_thread(lambda: 'thread'), type(asyncio.get_running_loop()).__module__]
+
+async def count():
+    with ThreadPoolExecutor(1) as pool:
+        loop = asyncio.get_running_loop()
+        return [state_incr('n'), await asyncio.to_thread(state_incr, 'n'), await loop.run_in_executor(pool, state_incr, 'n')]
+
+def uvloop_run():
+    import uvloop
+    loop = uvloop.new_event_loop()
+    try:
+        return loop.run_until_complete(count()) and type(asyncio.get_event_loop_policy()).__module__
+    finally:
+        loop.close()
+
+DO = {'/talk': lambda: asyncio.run(talk()), '/count': lambda: asyncio.run(count()), '/uvloop': uvloop_run}
+
+def wsgi(environ, start_response):
+    body = repr(DO[environ['PATH_INFO']]()).encode()
+    start_response('200 OK', [('Content-Type', 'text/plain')])
+    return [body]
+
+async def asgi(scope, receive, send):
+    if scope['path'] == '/asgi/count':
+        body = repr(await count()).encode()
+    else:
+        body = repr(await asyncio.to_thread(DO[scope['path'][5:]])).encode()
+    await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+    await send({'type': 'http.response.body', 'body': body})
+"""
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("beside", [False, True])
+def test_asyncio_run_works_inside_a_wsgi_application(threads, beside):
+    apps = [{"mount": "/", "app": "p:wsgi"}] + beside * [{"mount": "/asgi", "app": "p:asgi"}]
+    with Daemon(files={"p.py": OWN_LOOPS}, apps=apps, config={"threads": threads, "lifespan": "off"}) as d:
+        for _ in range(2):
+            assert d.get("/talk").text == "[3, 'thread', 'asyncio.unix_events']"
+        for i in range(3):
+            assert d.get("/count").json() == [3 * i + 1, 3 * i + 2, 3 * i + 3]
+
+
+def test_the_state_is_there_in_coroutines_and_all_kinds_of_threads():
+    with Daemon(files={"p.py": OWN_LOOPS}, app="p:asgi", config={"lifespan": "off"}) as d:
+        assert d.get("/asgi/count").json() == [1, 2, 3]
+
+
+def test_uvloop_runs_in_a_thread_of_its_own():
+    pytest.importorskip("uvloop")
+    with Daemon(files={"p.py": OWN_LOOPS}, apps=[{"mount": "/", "app": "p:wsgi"}, {"mount": "/asgi", "app": "p:asgi"}],
+                config={"lifespan": "off"}) as d:
+        assert d.get("/uvloop").status == 200 and d.get("/asgi/uvloop").status == 200
+        assert d.get("/count").json() == [7, 8, 9]
