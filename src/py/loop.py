@@ -185,6 +185,13 @@ async def settled(awaitable):
         await awaitable
 
 
+class Main(asyncio.Task):
+    """An application that cancels all tasks means its own."""
+
+    def cancel(self, msg=None):
+        return False
+
+
 def run(loop, task):
     """Until the task is done, whatever an application throws at its loop: stop(), exit(), signal handlers."""
     while not task.done():
@@ -197,7 +204,7 @@ def run(loop, task):
 
 def serve(loop, start, ready, stopped, stop):
     asyncio.set_event_loop(loop)
-    task = loop.create_task(main(loop, start, ready, stopped, stop), name="hornbeam")
+    task = Main(main(loop, start, ready, stopped, stop), loop=loop, name="hornbeam")
     try:
         run(loop, task)
         task.result()

@@ -14,6 +14,7 @@ TESTS += \
 	%D%/test_example.py \
 	%D%/test_example_board.py \
 	%D%/test_example_guestbook.py \
+	%D%/test_faults_asgi.py \
 	%D%/test_faults_clients.py \
 	%D%/test_faults_companion.py \
 	%D%/test_faults_link.py \
@@ -49,7 +50,7 @@ TESTS += \
 	%D%/test_worker.py \
 	%D%/test_worker_faults.py \
 	%D%/test_wsgi.py
-EXTRA_DIST += %D%/README %D%/asgi_apps.py %D%/asyncio_app.py %D%/conftest.py %D%/evaluator.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
+EXTRA_DIST += %D%/README %D%/asgi_apps.py %D%/asyncio_app.py %D%/conftest.py %D%/evaluator.py %D%/faulty_apps.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
 	%D%/nginx.py %D%/sites.py %D%/ws_cases.py %D%/ws_client.py
 # The applications of the frameworks' tests.
 EXTRA_DIST += \
