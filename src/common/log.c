@@ -89,7 +89,11 @@ write_line(const char *line, size_t len)
 	struct pollfd pfd = {state.fd != -1 ? state.fd : STDERR_FILENO, POLLOUT, 0};
 	ssize_t n;
 
-	if (poll(&pfd, 1, 0) != 1 || !(pfd.revents & POLLOUT))
+	if (poll(&pfd, 1, 0) == 1 && (pfd.revents & POLLNVAL)) { /* somebody has closed it */
+		pfd.fd = STDERR_FILENO;
+		(void)poll(&pfd, 1, 0);
+	}
+	if (!(pfd.revents & POLLOUT))
 		return false;
 	do
 		n = write(pfd.fd, line, len);

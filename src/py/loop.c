@@ -191,6 +191,12 @@ hb_py_loop_forked(struct hb_py *py)
 		((struct hb_selector *)py->loop->selector)->forked = true;
 }
 
+int
+hb_py_loop_fd(const struct hb_py *py)
+{
+	return ((struct hb_selector *)py->loop->selector)->timer_fd;
+}
+
 void
 hb_py_loop_stop(struct hb_py *py)
 {

@@ -70,6 +70,8 @@ int hb_py_loop_run(struct hb_py *py, struct event_base *base, const struct hb_py
     struct hb_error *err) HB_WARN_UNUSED;
 /* From inside work. */
 void hb_py_loop_stop(struct hb_py *py);
+/* The descriptor of its clock. */
+int hb_py_loop_fd(const struct hb_py *py);
 
 /*
  * A thread that Python knows by its name: calls run(arg) there, without the

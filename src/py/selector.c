@@ -75,10 +75,10 @@ set_timer(struct hb_selector *s, int64_t deadline)
 		s->timer_at = deadline;
 }
 
-static void
+static int
 wait_alone(struct hb_selector *s, bool block)
 {
-	event_base_loop(s->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
+	return event_base_loop(s->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
 }
 
 int
@@ -86,6 +86,7 @@ hb_selector_wait(struct hb_selector *s, int64_t deadline)
 {
 	bool block = deadline != HB_SELECT_POLL;
 	PyThreadState *left;
+	int rc = 0;
 
 	if (deadline != HB_SELECT_POLL && deadline != HB_SELECT_FOREVER)
 		set_timer(s, deadline);
@@ -95,9 +96,13 @@ hb_selector_wait(struct hb_selector *s, int64_t deadline)
 	if (s->hooks.wait != NULL)
 		s->hooks.wait(s->hooks.arg, block);
 	else
-		wait_alone(s, block);
+		rc = wait_alone(s, block);
 	PyEval_RestoreThread(left);
 	s->waiting = false;
+	if (rc == -1) {
+		PyErr_SetString(PyExc_OSError, "the event loop does not work any more: was its descriptor closed?");
+		return -1;
+	}
 	hb_py_watch_begin(s->mark);
 	/* A loop that the application runs inside a request only waits. */
 	if (s->hooks.work != NULL && !s->working) {

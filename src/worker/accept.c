@@ -18,6 +18,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "common/fd.h"
 #include "common/log.h"
@@ -152,6 +153,8 @@ accept_one(struct hb_worker_listener *l)
 	if (conn == -1) {
 		if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
 			return false;
+		if (errno == EBADF || errno == ENOTSOCK || errno == EINVAL)
+			hb_worker_give_up(w, "the application has closed a listening socket");
 		if (!w->accept.faulty)
 			hb_err("listen: accept: %m; trying again until it works");
 		w->accept.faulty = true;
@@ -161,6 +164,10 @@ accept_one(struct hb_worker_listener *l)
 	if (w->accept.faulty)
 		hb_info("listen: accepting again");
 	w->accept.faulty = false;
+	if (hb_own_has(&w->own, conn)) {
+		close(conn); /* it may stand where the log was */
+		hb_worker_give_up(w, "the application has closed a descriptor of the server");
+	}
 	atomic_store_explicit(&w->counters->accepted, accepted(w->counters) + 1, memory_order_relaxed);
 	hb_conn_new(l, conn, &peer);
 	return true;

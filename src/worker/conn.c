@@ -158,6 +158,7 @@ hb_conn_new(struct hb_worker_listener *listener, int fd, const struct hb_address
 	TAILQ_INSERT_TAIL(&w->conns, c, all);
 	pthread_mutex_unlock(&w->shared);
 	w->conns_count++;
+	hb_own_add(&w->own, fd);
 	atomic_store_explicit(&w->counters->connections, (uint32_t)w->conns_count, memory_order_relaxed);
 	hb_conn_set_state(c, HB_CONN_IDLE);
 	hb_conn_watch_input(c);
@@ -169,6 +170,7 @@ hb_conn_lose(struct hb_conn *c)
 	hb_conn_ignore_input(c);
 	hb_conn_ignore_output(c);
 	hb_conn_dequeue(c);
+	hb_own_drop(&c->worker->own, c->fd);
 	hb_fd_close(&c->fd);
 	c->gone = true;
 	hb_conn_touch(c);
@@ -207,6 +209,7 @@ hb_conn_kill(struct hb_conn *c)
 	hb_conn_ignore_input(c);
 	hb_conn_ignore_output(c);
 	hb_conn_set_state(c, HB_CONN_DEAD);
+	hb_own_drop(&w->own, c->fd);
 	pthread_mutex_lock(&w->shared);
 	TAILQ_REMOVE(&w->conns, c, all);
 	hb_fd_close(&c->fd);

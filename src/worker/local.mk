@@ -12,6 +12,7 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/input.c \
 	%D%/jobs.c %D%/jobs.h \
 	%D%/output.c \
+	%D%/own.c %D%/own.h \
 	%D%/overdue.c %D%/overdue.h \
 	%D%/pool.c %D%/pool.h \
 	%D%/rate.c %D%/rate.h \

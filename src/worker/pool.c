@@ -216,6 +216,7 @@ pool_new(struct hb_worker *w, unsigned threads)
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&p->ended, &attr);
 	pthread_condattr_destroy(&attr);
+	hb_own_add(&w->own, hb_jobs_fd(p->jobs));
 	event_assign(&p->back, w->base, hb_jobs_fd(p->jobs), EV_READ | EV_PERSIST, on_back, w);
 	event_add(&p->back, NULL);
 	evtimer_assign(&p->nudge, w->base, on_nudge, w);

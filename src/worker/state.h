@@ -17,6 +17,7 @@
 #include "worker/accept.h"
 #include "worker/access.h"
 #include "worker/conn.h"
+#include "worker/own.h"
 #include "worker/rate.h"
 #include "worker/timers.h"
 #include "worker/watchdog.h"
@@ -72,6 +73,7 @@ struct hb_worker {
 
 	struct hb_conn_list conns; /* all; changed under shared, which a fork takes */
 	size_t conns_count;
+	struct hb_own own; /* their descriptors, and the worker's */
 	struct hb_conn_queue ready;    /* a request for an application */
 	struct hb_conn_queue again;    /* bytes of a further request at hand */
 	struct hb_conn_queue unsent;   /* a whole response that has not been sent */

@@ -61,8 +61,11 @@ on_reopen(int sig, short what, void *arg)
 	struct hb_worker *w = arg;
 	struct hb_error err;
 
+	hb_own_drop(&w->own, w->access.fd);
 	if (hb_access_reopen(&w->access, &err) == -1)
 		hb_err("worker: %s", err.text);
+	if (w->access.fd != -1)
+		hb_own_add(&w->own, w->access.fd);
 }
 
 static void
@@ -284,7 +287,8 @@ wait_for_events(struct hb_worker *w, bool block)
 	set_tick(w);
 	w->asleep = true;
 	hb_overdue_asleep(w);
-	event_base_loop(w->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK));
+	if (event_base_loop(w->base, EVLOOP_ONCE | (block ? 0 : EVLOOP_NONBLOCK)) == -1)
+		hb_worker_give_up(w, "the event loop does not work any more");
 	hb_overdue_busy(w);
 	hb_worker_wake(w);
 	if (w->orphaned)
@@ -383,6 +387,7 @@ set_up(struct hb_worker *w)
 		return EX_CANTCREAT;
 	}
 	status = set_loop(w);
+	hb_own_init(&w->own);
 	if (status == EX_OK)
 		status = hb_applications_start(w);
 	if (status == EX_OK && (w->config->threads > 1 || w->async) && hb_pool_start(w, &err) == -1) {
@@ -421,6 +426,7 @@ tear_down(struct hb_worker *w)
 		free(p);
 	}
 	hb_trust_free(w->trust);
+	hb_own_free(&w->own);
 	hb_timers_free(&w->timers);
 	hb_websockets_free(w->websockets);
 	if (w->base != NULL)
@@ -433,6 +439,8 @@ open_for_business(void *arg)
 {
 	struct hb_worker *w = arg;
 
+	if (w->async)
+		hb_own_add(&w->own, hb_py_loop_fd(w->py));
 	hb_overdue_start(w);
 	hb_accept_start(w);
 	if (write(w->start->channel, "R", 1) != 1)

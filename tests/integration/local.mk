@@ -17,6 +17,7 @@ TESTS += \
 	%D%/test_faults_asgi.py \
 	%D%/test_faults_clients.py \
 	%D%/test_faults_companion.py \
+	%D%/test_faults_descriptors.py \
 	%D%/test_faults_link.py \
 	%D%/test_faults_logs.py \
 	%D%/test_faults_values.py \
