@@ -301,7 +301,7 @@ static void
 need_more(struct hb_conn *c)
 {
 	if (c->state == HB_CONN_SKIP)
-		c->pos = c->len = c->body_at;
+		compact(c); /* what is left is the first part of something */
 	else if (c->began != 0) {
 		compact(c);
 		hb_conn_set_state(c, HB_CONN_BODY);
