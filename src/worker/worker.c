@@ -342,7 +342,8 @@ loop_wait(void *arg, bool block)
 	hb_conn_flush_all(w);
 	if (w->access.buf.len > 0)
 		hb_access_flush(&w->access);
-	wait_for_events(w, block);
+	/* Connections that have ended since: their descriptors may be waited for, or they were the last ones. */
+	wait_for_events(w, block && TAILQ_EMPTY(&w->dead));
 }
 
 static void
