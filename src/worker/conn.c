@@ -309,6 +309,14 @@ time_out_running(struct hb_conn *c, unsigned kind)
 }
 
 void
+hb_conn_abandon(struct hb_conn *c)
+{
+	c->gone = true;
+	hb_conn_ignore_output(c);
+	hb_conn_ready(c); /* the application has to close() */
+}
+
+void
 hb_conn_timeout(struct hb_conn *c, unsigned kind)
 {
 	switch (c->state) {
@@ -323,10 +331,8 @@ hb_conn_timeout(struct hb_conn *c, unsigned kind)
 			time_out_running(c, kind);
 		break;
 	case HB_CONN_PAUSED:
-		c->gone = true;
 		log_slow_reader(c);
-		hb_conn_ignore_output(c);
-		hb_conn_ready(c); /* the application has to close() */
+		hb_conn_abandon(c);
 		break;
 	case HB_CONN_SENDING:
 		log_slow_reader(c);

@@ -133,6 +133,8 @@ void hb_conn_set_state(struct hb_conn *c, enum hb_conn_state state);
 void hb_conn_touch(struct hb_conn *c);
 /* The peer has gone while the request is the application's, which is told, and has the time of a request to let go. */
 void hb_conn_lose(struct hb_conn *c);
+/* A WSGI response that is paused goes nowhere any more. */
+void hb_conn_abandon(struct hb_conn *c);
 /* Ends the application's request with this answer where nothing was sent, else by cutting the connection. */
 void hb_conn_overrule(struct hb_conn *c, unsigned status, const char *text);
 /* The application will be told of events. */

@@ -49,7 +49,9 @@ cut(struct hb_worker *w)
 		else if (c->state == HB_CONN_RUNNING && c->async) {
 			hb_conn_overrule(c, 503, "the server is restarting");
 			hb_conn_note(c, HB_PY_TIMEOUT);
-		} else if (c->state != HB_CONN_RUNNING && c->state != HB_CONN_PAUSED && c->state != HB_CONN_LINGER)
+		} else if (c->state == HB_CONN_PAUSED)
+			hb_conn_abandon(c);
+		else if (c->state != HB_CONN_LINGER)
 			hb_conn_kill(c);
 	}
 }
