@@ -244,6 +244,13 @@ async def raise_in_reader(receive, send, argument):
 async def ignores_body(receive, send, argument):
     await answer(send, 'ignored')
 
+async def late_reader(receive, send, argument):
+    'Reads the body once it has begun to answer.'
+    await send(START)
+    await send(part(b'begun ', True))
+    message = await receive()
+    await send(part(message['body'], False))
+
 async def lasting(receive, send, argument):
     kept.append(Lasting())
     kept.clear()
@@ -402,7 +409,7 @@ async def application(scope, receive, send):
     if scope['type'] == 'http':
         await http(scope, receive, send)
     elif scope['type'] == 'websocket':
-        await globals()['ws_' + scope['path'][1:].replace('-', '_')](receive, send, scope['query_string'].decode())
+        await globals()[scope['path'][1:].replace('-', '_')](receive, send, scope['query_string'].decode())
     else:
         raise RuntimeError('no lifespan')
 """

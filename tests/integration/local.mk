@@ -20,7 +20,10 @@ TESTS += \
 	%D%/test_faults_descriptors.py \
 	%D%/test_faults_link.py \
 	%D%/test_faults_logs.py \
+	%D%/test_faults_memory.py \
+	%D%/test_faults_streams.py \
 	%D%/test_faults_values.py \
+	%D%/test_faults_websocket.py \
 	%D%/test_faults_workers.py \
 	%D%/test_fastapi.py \
 	%D%/test_flask.py \
