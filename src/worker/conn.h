@@ -159,17 +159,27 @@ void hb_conn_watch_input(struct hb_conn *c);
 void hb_conn_ignore_input(struct hb_conn *c);
 /* Whether the peer has sent something that has not been read: a request is on its way. */
 bool hb_conn_has_input(const struct hb_conn *c);
-void hb_conn_release_input(struct hb_conn *c);
 /* Whether the request allows for another one behind its response, as far as is known when that begins. */
 bool hb_conn_may_keep(const struct hb_conn *c);
-/* Gives the buffer back but for the head: what follows is read into another place. */
-void hb_conn_keep_head_only(struct hb_conn *c);
 /* Counts and logs what the parser or a limit refused. */
 void hb_conn_log_refusal(struct hb_conn *c, unsigned status, const char *cause, const char *rule);
 /* Whether what nobody has read of a body is worth reading for the sake of the connection. */
 bool hb_conn_skips_body(struct hb_conn *c);
 /* What has come of a body since, for hb_py_server.read. */
 int hb_conn_read(struct hb_conn *c, struct hb_py_part *parts, int most, bool *last);
+
+/* The input's buffer (buffer.c). */
+
+/* Gives it back where it is empty. */
+void hb_conn_release_input(struct hb_conn *c);
+/* Gives it back but for the head: what follows is read into another place. */
+void hb_conn_keep_head_only(struct hb_conn *c);
+/* Room behind len: by moving the request to the front, else by growing (the parser's limits bound that). */
+int hb_conn_make_room(struct hb_conn *c, size_t least);
+/* Takes the bytes of a body that were looked at out; the head stays. */
+void hb_conn_compact(struct hb_conn *c);
+/* The request's bytes have moved: py finds them through the request. */
+void hb_conn_point(struct hb_conn *c);
 
 /* Output (output.c). */
 void hb_conn_writable(int fd, short what, void *arg);

@@ -16,10 +16,8 @@
 #include "worker/websocket.h"
 
 enum {
-	BUFFER_USUAL = 8192,   /* most heads fit */
 	BUFFER_BODY = 65536,   /* once a large body is on its way */
 	BUFFER_ASYNC = 262144, /* of a body that an ASGI application has not read yet */
-	BUFFERS_SPARE = 128,
 	LINGER_READ = 65536
 };
 
@@ -44,93 +42,6 @@ hb_conn_ignore_input(struct hb_conn *c)
 	if (c->reading)
 		event_del(&c->readable);
 	c->reading = false;
-}
-
-/* An idle connection holds no buffer. */
-void
-hb_conn_release_input(struct hb_conn *c)
-{
-	struct hb_worker *w = c->worker;
-
-	if (c->in == NULL || c->len > 0)
-		return;
-	if (c->cap == BUFFER_USUAL && w->spare_count < BUFFERS_SPARE) {
-		memcpy(c->in, &w->spare_buffers, sizeof w->spare_buffers);
-		w->spare_buffers = c->in;
-		w->spare_count++;
-	} else
-		free(c->in);
-	c->in = NULL;
-	c->cap = 0;
-}
-
-static unsigned char *
-take_buffer(struct hb_worker *w)
-{
-	unsigned char *p = w->spare_buffers;
-
-	if (p == NULL)
-		return malloc(BUFFER_USUAL);
-	memcpy(&w->spare_buffers, p, sizeof w->spare_buffers);
-	w->spare_count--;
-	return p;
-}
-
-/* The request's bytes may have moved. */
-static void
-point(struct hb_conn *c)
-{
-	struct hb_py_request *r = &c->request;
-
-	r->data = c->in + c->start;
-	r->path = c->path != NULL ? c->path : r->data + c->parser.request.path.off;
-}
-
-/* Room behind len: by moving the request to the front, else by growing (the parser's limits bound that). */
-static int
-make_room(struct hb_conn *c, size_t least)
-{
-	unsigned char *p;
-	size_t cap;
-
-	if (c->in == NULL) {
-		c->in = take_buffer(c->worker);
-		if (c->in == NULL)
-			return -1;
-		c->cap = BUFFER_USUAL;
-	}
-	if (c->cap - c->len >= least)
-		return 0;
-	if (c->start > 0) {
-		memmove(c->in, c->in + c->start, c->len - c->start);
-		c->pos -= c->start;
-		c->len -= c->start;
-		c->body_at -= c->body_at > 0 ? c->start : 0;
-		c->start = 0;
-		point(c);
-	}
-	for (cap = c->cap; cap - c->len < least;)
-		cap *= 2;
-	if (cap == c->cap)
-		return 0;
-	p = realloc(c->in, cap);
-	if (p == NULL)
-		return -1;
-	c->in = p;
-	c->cap = cap;
-	point(c);
-	return 0;
-}
-
-/* Takes the bytes of a body that were looked at out of the buffer; the head stays. */
-static void
-compact(struct hb_conn *c)
-{
-	if (c->pos == c->body_at)
-		return;
-	memmove(c->in + c->body_at, c->in + c->pos, c->len - c->pos);
-	c->len -= c->pos - c->body_at;
-	c->pos = c->body_at;
 }
 
 void
@@ -184,22 +95,6 @@ go_on(struct hb_conn *c)
 	c->go_on = false;
 	hb_buf_add(&c->out, text, sizeof text - 1);
 	return hb_conn_flush(c);
-}
-
-void
-hb_conn_keep_head_only(struct hb_conn *c)
-{
-	size_t n = c->body_at - c->start;
-	unsigned char *head = malloc(n);
-
-	if (head == NULL)
-		return;
-	memcpy(head, c->in + c->start, n);
-	c->pos = c->len = c->start = 0;
-	hb_conn_release_input(c);
-	c->in = head;
-	c->cap = c->len = c->pos = c->body_at = n;
-	point(c);
 }
 
 /* Returns false where the connection was answered instead. */
@@ -268,7 +163,7 @@ make_ready(struct hb_conn *c)
 		r->body_len = c->body.size;
 	}
 	r->head = &c->parser.request;
-	point(c);
+	hb_conn_point(c);
 	r->path_len = c->path_len;
 	r->mount_len = w->apps[c->app].mount_len;
 	r->app = w->apps[c->app].py;
@@ -303,7 +198,7 @@ need_more(struct hb_conn *c)
 	if (c->state == HB_CONN_SKIP)
 		compact(c); /* what is left is the first part of something */
 	else if (c->began != 0) {
-		compact(c);
+		hb_conn_compact(c);
 		hb_conn_set_state(c, HB_CONN_BODY);
 	} else {
 		c->start = c->pos; /* behind empty lines */
@@ -430,12 +325,12 @@ read_body(struct hb_conn *c)
 {
 	ssize_t n;
 
-	compact(c);
+	hb_conn_compact(c);
 	if (c->len - c->body_at >= BUFFER_ASYNC) {
 		hb_conn_ignore_input(c);
 		return;
 	}
-	if (make_room(c, c->cap - c->body_at < BUFFER_BODY ? BUFFER_BODY : 1) == -1) {
+	if (hb_conn_make_room(c, c->cap - c->body_at < BUFFER_BODY ? BUFFER_BODY : 1) == -1) {
 		hb_conn_lose(c);
 		return;
 	}
@@ -487,7 +382,7 @@ read_more(struct hb_conn *c)
 	                                                                                           : 1;
 	ssize_t n;
 
-	if (make_room(c, least) == -1) {
+	if (hb_conn_make_room(c, least) == -1) {
 		hb_conn_kill(c);
 		return;
 	}

@@ -5,6 +5,7 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/access.c %D%/access.h \
 	%D%/applications.c %D%/applications.h \
 	%D%/body.c %D%/body.h \
+	%D%/buffer.c \
 	%D%/client.c \
 	%D%/conn.c %D%/conn.h \
 	%D%/drain.c %D%/drain.h \
