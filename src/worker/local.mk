@@ -10,6 +10,7 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/conn.c %D%/conn.h \
 	%D%/drain.c %D%/drain.h \
 	%D%/fork.c %D%/fork.h \
+	%D%/handshake.c \
 	%D%/input.c \
 	%D%/jobs.c %D%/jobs.h \
 	%D%/output.c \
@@ -23,7 +24,7 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/route.c %D%/route.h \
 	%D%/state.h \
 	%D%/timers.c %D%/timers.h \
-	%D%/websocket.c %D%/websocket.h \
+	%D%/websocket.c %D%/websocket.h %D%/websocket_state.h \
 	%D%/watchdog.c %D%/watchdog.h \
 	%D%/worker.c %D%/worker.h
 

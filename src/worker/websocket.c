@@ -8,48 +8,13 @@
 
 #include "common/log.h"
 #include "common/str.h"
-#include "http/ws.h"
-#include "http/ws_handshake.h"
 #include "worker/state.h"
+#include "worker/websocket_state.h"
 
 enum {
-	READ_MOST = 65536,      /* in one recv, for all connections */
 	INBOX_BYTES = 65536,    /* of messages that the application has not taken; beyond, nothing is read */
 	INBOX_MESSAGES = 1024,
 	PONG_MOST = 65536       /* pending bytes beyond which pings are not answered: the peer does not read */
-};
-
-struct message {
-	STAILQ_ENTRY(message) next;
-	enum hb_py_message_kind kind;
-	unsigned code;
-	const unsigned char *p;
-	size_t len;
-	struct hb_buf taken;   /* what p is in, where it is not bytes */
-	unsigned char bytes[];
-};
-
-struct hb_websocket {
-	struct hb_ws ws;
-	struct hb_ws_offer *offer;  /* until accept */
-	char *subprotocols;
-	STAILQ_HEAD(messages, message) inbox;
-	size_t inbox_bytes;
-	size_t inbox_messages;
-	struct message *current;    /* the application looks at it */
-	struct hb_buf rest;         /* read and not looked at yet */
-	bool accepted;
-	bool close_sent;
-	bool closed;                /* CLOSED is in the inbox, or was taken from it */
-	bool heard;                 /* the peer has sent its close frame, or what no frame can follow */
-	bool over;                  /* the application has ended: messages go nowhere */
-	bool shut;                  /* our side of the connection is shut down */
-	bool pinged;                /* because of a silence */
-};
-
-struct hb_websockets {
-	struct hb_ws_shared *codec;
-	unsigned char input[READ_MOST];
 };
 
 void
@@ -61,8 +26,8 @@ hb_websockets_free(struct hb_websockets *all)
 	free(all);
 }
 
-static struct hb_websockets *
-websockets(struct hb_worker *w)
+struct hb_websockets *
+hb_websockets_get(struct hb_worker *w)
 {
 	if (w->websockets != NULL)
 		return w->websockets;
@@ -76,7 +41,7 @@ websockets(struct hb_worker *w)
 }
 
 static void
-free_message(struct message *m)
+free_message(struct hb_websocket_message *m)
 {
 	if (m != NULL)
 		hb_buf_free(&m->taken);
@@ -86,7 +51,7 @@ free_message(struct message *m)
 void
 hb_websocket_free(struct hb_websocket *ws)
 {
-	struct message *m;
+	struct hb_websocket_message *m;
 
 	if (ws == NULL)
 		return;
@@ -102,147 +67,14 @@ hb_websocket_free(struct hb_websocket *ws)
 	free(ws);
 }
 
-/* The names that are offered, each ended by a NUL. */
-static struct hb_py_text
-list_subprotocols(struct hb_websocket *ws, const struct hb_http_request *head, const unsigned char *data)
-{
-	struct hb_ws_protocols at = {0};
-	struct hb_buf names = HB_BUF_INIT;
-	struct hb_http_span name;
-
-	while (hb_ws_protocol_next(head, data, &at, &name)) {
-		hb_buf_add(&names, data + name.off, name.len);
-		hb_buf_add_u8(&names, '\0');
-	}
-	if (names.failed)
-		hb_buf_free(&names);
-	ws->subprotocols = (char *)names.data;
-	return (struct hb_py_text){ws->subprotocols, names.len};
-}
-
-static void
-refuse(struct hb_conn *c, const struct hb_http_failure *f)
-{
-	static const struct hb_py_field version[] = {{"Upgrade", "websocket", 7, 9}, {"Sec-WebSocket-Version", "13", 21, 2}};
-
-	hb_conn_log_refusal(c, f->status, f->cause, f->rule);
-	hb_conn_answer_with(c, f->status, f->cause, version, f->status == 426 ? 2 : 0);
-}
-
-int
-hb_websocket_begin(struct hb_conn *c)
-{
-	const struct hb_http_request *head = &c->parser.request;
-	const unsigned char *data = c->in + c->start;
-	struct hb_ws_offer offer;
-	struct hb_websocket *ws;
-
-	switch (hb_ws_handshake(head, data, c->worker->config->websocket.compression, &offer)) {
-	case HB_WS_NOT_ASKED:
-		return 0;
-	case HB_WS_INVALID:
-		refuse(c, &offer.failure);
-		return -1;
-	case HB_WS_VALID:
-		break;
-	}
-	ws = calloc(1, sizeof *ws);
-	if (ws != NULL) {
-		STAILQ_INIT(&ws->inbox);
-		ws->offer = malloc(sizeof offer);
-	}
-	if (ws == NULL || ws->offer == NULL || websockets(c->worker) == NULL) {
-		hb_websocket_free(ws);
-		hb_conn_answer(c, 503, "out of memory", true);
-		return -1;
-	}
-	*ws->offer = offer;
-	c->websocket = ws;
-	c->request.subprotocols = list_subprotocols(ws, head, data);
-	return 1;
-}
-
 bool
 hb_websocket_accepted(const struct hb_conn *c)
 {
 	return c->websocket != NULL && c->websocket->accepted;
 }
 
-static bool
-is_handshakes_own(const struct hb_py_field *f)
-{
-	static const char prefix[] = "sec-websocket-";
-
-	return f->name_len >= sizeof prefix - 1 &&
-	    hb_http_equal((const unsigned char *)f->name, sizeof prefix - 1, prefix);
-}
-
-/* The 101 response. */
-static int
-put_head(struct hb_conn *c, struct hb_py_text subprotocol, const struct hb_py_field *fields, size_t count,
-    struct hb_error *err)
-{
-	const struct hb_ws_offer *offer = c->websocket->offer;
-	struct hb_py_head none = {.status = 101, .reason = "", .fields = fields, .count = count};
-	size_t before = c->out.len;
-
-	for (size_t i = 0; i < count; i++)
-		if (is_handshakes_own(&fields[i]))
-			return hb_error_set(err, HB_ERROR_VALUE, "the header %.*s is the server's",
-			    (int)fields[i].name_len, fields[i].name);
-	if (hb_response_interim(&none, &c->out, err) == -1)
-		return -1;
-	c->out.len -= 2; /* the end of the head comes further down */
-	hb_buf_printf(&c->out, "Server: hornbeam\r\nDate: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-	                       "Sec-WebSocket-Accept: %s\r\n",
-	    hb_http_date(&c->worker->date, time(NULL)), offer->accept);
-	if (subprotocol.p != NULL)
-		hb_buf_printf(&c->out, "Sec-WebSocket-Protocol: %.*s\r\n", (int)subprotocol.len, subprotocol.p);
-	if (*offer->extensions != '\0')
-		hb_buf_printf(&c->out, "Sec-WebSocket-Extensions: %s\r\n", offer->extensions);
-	hb_buf_add(&c->out, "\r\n", 2);
-	if (!c->out.failed)
-		return 0;
-	c->out.len = before;
-	return hb_error_set(err, HB_ERROR_MEMORY, "no memory for the response's head");
-}
-
-int
-hb_websocket_accept(struct hb_conn *c, struct hb_py_text subprotocol, const struct hb_py_field *fields, size_t count,
-    struct hb_error *err)
-{
-	struct hb_websocket *ws = c->websocket;
-
-	if (c->gone)
-		return 0;
-	if (subprotocol.p != NULL &&
-	    !hb_ws_protocol_offered(&c->parser.request, c->in + c->start, subprotocol.p, subprotocol.len))
-		return hb_error_set(err, HB_ERROR_VALUE, "the client does not offer the subprotocol %.*s",
-		    (int)(subprotocol.len < 80 ? subprotocol.len : 80), subprotocol.p);
-	if (put_head(c, subprotocol, fields, count, err) == -1)
-		return -1;
-	hb_ws_init(&ws->ws, ws->offer->deflate_bits);
-	free(ws->offer);
-	ws->offer = NULL;
-	free(ws->subprotocols);
-	ws->subprotocols = NULL;
-	ws->accepted = true;
-	c->response.committed = true;
-	c->response.status = 101;
-	c->keep = false;
-	hb_count(&c->worker->counters->requests, 1);
-	hb_buf_add(&ws->rest, c->in + c->pos, c->len - c->pos); /* a client that did not wait */
-	hb_conn_keep_head_only(c);
-	hb_conn_send_soon(c);
-	if (ws->rest.len > 0)
-		hb_conn_note(c, HB_PY_READABLE); /* receive looks at it */
-	hb_conn_watch_input(c);
-	hb_conn_touch(c);
-	return 0;
-}
-
 static void
-post(struct hb_conn *c, struct message *m)
+post(struct hb_conn *c, struct hb_websocket_message *m)
 {
 	struct hb_websocket *ws = c->websocket;
 
@@ -257,11 +89,11 @@ post(struct hb_conn *c, struct message *m)
 static int
 post_message(struct hb_conn *c, const struct hb_ws_event *e)
 {
-	struct message *m = malloc(sizeof *m + (e->gathered ? 0 : e->len));
+	struct hb_websocket_message *m = malloc(sizeof *m + (e->gathered ? 0 : e->len));
 
 	if (m == NULL)
 		return -1;
-	*m = (struct message){.kind = e->text ? HB_PY_MESSAGE_TEXT : HB_PY_MESSAGE_BINARY, .len = e->len};
+	*m = (struct hb_websocket_message){.kind = e->text ? HB_PY_MESSAGE_TEXT : HB_PY_MESSAGE_BINARY, .len = e->len};
 	if (e->gathered) {
 		if (hb_ws_take(c->worker->websockets->codec, e, &m->taken) == -1) {
 			free(m);
@@ -281,7 +113,7 @@ post_message(struct hb_conn *c, const struct hb_ws_event *e)
 static void
 post_closed(struct hb_conn *c, unsigned code, const unsigned char *reason, size_t len)
 {
-	struct message *m;
+	struct hb_websocket_message *m;
 
 	if (c->websocket->closed || c->websocket->over)
 		return;
@@ -291,7 +123,7 @@ post_closed(struct hb_conn *c, unsigned code, const unsigned char *reason, size_
 		hb_conn_note(c, HB_PY_GONE);
 		return;
 	}
-	*m = (struct message){.kind = HB_PY_MESSAGE_CLOSED, .code = code, .len = len};
+	*m = (struct hb_websocket_message){.kind = HB_PY_MESSAGE_CLOSED, .code = code, .len = len};
 	if (len > 0)
 		memcpy(m->bytes, reason, len);
 	m->p = m->bytes;

@@ -369,6 +369,9 @@ WRONG = {
     "a header in text": (accept(headers=[("a", "b")]), "TypeError"),
     "a header with a new line": (accept(headers=[(b"a", b"b\nc")]), "ValueError"),
     "a header of the handshake": (accept(headers=[(b"Sec-WebSocket-Accept", b"x")]), "ValueError"),
+    "a header of the connection": (accept(headers=[(b"connection", b"close")]), "ValueError"),
+    "the length of a body": (accept(headers=[(b"content-length", b"0")]), "ValueError"),
+    "the framing of a body": (accept(headers=[(b"transfer-encoding", b"chunked")]), "ValueError"),
 }
 WRONG_LATER = {
     "neither text nor bytes": (sent(), "ValueError"),
