@@ -170,7 +170,7 @@ def test_errors_have_their_pages(client, site):
     assert missing.status_code == 404 and "Not Found" in missing.text
     failed = client.get("/fail")
     assert failed.status_code == 500 and "Server Error (500)" in failed.text
-    assert "RuntimeError: as asked" in site.daemon.log()
+    eventually(lambda: "RuntimeError: as asked" in site.daemon.log())
 
 
 def test_a_mount_is_the_scripts_name(site, database):

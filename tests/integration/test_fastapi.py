@@ -132,7 +132,7 @@ def test_events_come_one_by_one_and_end_with_the_client(client, request):
 
 def test_errors_end_the_request_only(client, site):
     assert client.get("/fail").status_code == 500
-    assert "RuntimeError: as asked" in site.daemon.log()
+    eventually(lambda: "RuntimeError: as asked" in site.daemon.log())
     process = client.get("/search?q=a").headers["x-process"]
     assert client.get("/exit").status_code == 500
     assert client.get("/search?q=a").headers["x-process"] == process

@@ -150,7 +150,7 @@ def test_errors_have_their_pages(client, site):
     assert client.get("/teapot").status_code == 418
     failed = client.get("/fail")
     assert failed.status_code == 500 and "Internal Server Error" in failed.text
-    assert "RuntimeError: as asked" in site.daemon.log()
+    eventually(lambda: "RuntimeError: as asked" in site.daemon.log())
     assert client.get("/done").json()[-1] == {
         "path": "/fail", "seen": "/fail", "error": "RuntimeError('as asked')"}
 
@@ -158,7 +158,7 @@ def test_errors_have_their_pages(client, site):
 def test_a_stream_that_fails_is_cut_and_not_ended(client, site):
     with pytest.raises(httpx.RemoteProtocolError):
         client.get("/half")
-    assert "RuntimeError: half way" in site.daemon.log()
+    eventually(lambda: "RuntimeError: half way" in site.daemon.log())
     assert client.get("/").text == "index"
 
 

@@ -169,7 +169,7 @@ def test_errors_have_their_answers(client, site):
     assert client.get("/account").headers["www-authenticate"] == "None"
     failed = client.get("/fail")
     assert failed.status_code == 500 and failed.text == "Internal Server Error"
-    assert "RuntimeError: as asked" in site.daemon.log()
+    eventually(lambda: "RuntimeError: as asked" in site.daemon.log())
     with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError)):
         client.get("/half")
     assert client.get("/").status_code == 200
@@ -247,7 +247,7 @@ def test_sockets_are_refused_and_fail_as_they_should(url, client, site):
             assert ws.close_code == 1011
 
     asyncio.run(talk())
-    assert "RuntimeError: in a socket" in site.daemon.log()
+    eventually(lambda: "RuntimeError: in a socket" in site.daemon.log())
     assert client.get("/").status_code == 200
 
 
