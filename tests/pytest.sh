@@ -21,7 +21,9 @@ PYTHONDONTWRITEBYTECODE=1
 HORNBEAM_BUILD=$top_builddir
 export PATH PYTHONPATH PYTHONDONTWRITEBYTECODE HORNBEAM_BUILD
 exec 3>&1 >/dev/null
-env ${asan:+LD_PRELOAD="$asan${ubsan:+ $ubsan}"} "$PYTHON" -m pytest -q -p pytest_tap -p no:cacheprovider \
+# One that hangs must not take the others' time: where it stands is then told (faulthandler), and it is ended.
+timeout --signal=ABRT --kill-after=10 1200 \
+	env PYTHONFAULTHANDLER=1 ${asan:+LD_PRELOAD="$asan${ubsan:+ $ubsan}"} "$PYTHON" -m pytest -q -p pytest_tap -p no:cacheprovider \
 	--rootdir="$top_srcdir/tests" "$path" "$@"
 status=$?
 # 1: tests failed, which their lines have told
