@@ -196,7 +196,7 @@ static void
 need_more(struct hb_conn *c)
 {
 	if (c->state == HB_CONN_SKIP)
-		compact(c); /* what is left is the first part of something */
+		hb_conn_compact(c); /* what is left is the first part of something */
 	else if (c->began != 0) {
 		hb_conn_compact(c);
 		hb_conn_set_state(c, HB_CONN_BODY);
