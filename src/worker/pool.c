@@ -292,6 +292,8 @@ hb_pool_add(struct hb_conn *c)
 		c->streamed = false;
 		atomic_store_explicit(&c->claim, HB_CONN_UNCLAIMED, memory_order_relaxed);
 	}
+	/* While its bytes waited to be looked at again, more may have come, with which they were looked at. */
+	hb_conn_dequeue(c);
 	c->pooled = true;
 	hb_conn_set_state(c, HB_CONN_RUNNING);
 	TAILQ_INSERT_TAIL(&p->batch, &c->job, entry);

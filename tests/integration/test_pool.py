@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import threading
 
 import pytest
 from harness import SLOW, Daemon, alive, eventually, pause, read_all
+from http_client import Reader
 
 POOLED = r"""
 import contextvars, json, os, sys, threading, time
@@ -120,6 +122,28 @@ def test_requests_run_side_by_side(pool):
     with busy(pool, "a", "b", "c"):
         for _ in range(50):
             assert pool.get("/who").status == 200
+
+
+def test_a_request_whose_rest_comes_while_its_begin_waits_behind_another_runs_once(pool):
+    """The rest must come between the response and the next look at the begin, so it is tried often."""
+    request = b"GET /x HTTP/1.1\r\nHost: x\r\n\r\n"
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(pool.connect()) for _ in range(24)]
+        for _ in range(40):
+            poller = select.epoll()
+            for s in sockets:
+                poller.register(s, select.EPOLLIN | select.EPOLLONESHOT)
+            for s in sockets:
+                s.sendall(request + request[:20])
+            waiting = {s.fileno(): s for s in sockets}
+            while waiting:
+                for fd, _ in poller.poll():
+                    waiting.pop(fd).sendall(request[20:])
+            poller.close()
+            for s in sockets:
+                reader = Reader(s)
+                assert [reader.response()[0] for _ in range(2)] == [200, 200]
+                assert reader.data == b""
 
 
 def test_more_requests_than_threads_wait_their_turn():
