@@ -37,6 +37,7 @@ TESTS += \
 	%D%/test_master_control.py \
 	%D%/test_master_faults.py \
 	%D%/test_master_start.py \
+	%D%/test_long_lived.py \
 	%D%/test_max_requests.py \
 	%D%/test_nginx.py \
 	%D%/test_pool.py \

@@ -198,6 +198,9 @@ async def application(scope, receive, send):
         await asyncio.sleep(60)
     await send({'type': 'http.response.start', 'status': 200, 'headers': []})
     await send({'type': 'http.response.body', 'body': b'quick'})
+
+async def application_of_api(scope, receive, send):
+    await application({**scope, 'path': scope['path'][len('/api'):]}, receive, send)
 """
 
 
@@ -207,6 +210,15 @@ def test_a_held_event_loop_is_named_and_the_worker_replaced():
         assert d.raw(get("/block"), timeout=30) == b""
         replaced(d, pid)
         assert "the loop is held for longer than any request may take" in d.log() and "in held" in d.log()
+
+
+def test_an_asgi_application_has_its_own_timeout():
+    with Daemon(files={"b.py": BLOCKING}, apps=[{"mount": "/", "app": "b:application"},
+                                                {"mount": "/api", "app": "b:application_of_api", "timeout": f"{SLOW}s"}],
+                config={"lifespan": "off"}) as d:
+        pids = d.worker_pids()
+        assert d.get("/api/wait", timeout=25 * SLOW).status == 504
+        assert d.get("/").text == "quick" and d.worker_pids() == pids
 
 
 def test_an_asgi_request_that_only_waits_gets_504_and_the_stacks_are_logged():
