@@ -69,7 +69,7 @@ hb_config_address(const struct hb_config_reader *r, const struct hb_yaml_node *n
 		return 0;
 	if (inet_pton(family, host, &ip) != 1)
 		return hb_config_fail(r, node->line,
-		    "%s is not an IP address (names are not looked up; 0.0.0.0 and [::] mean every address)",
+		    "%s is not an IP address (names are not looked up; 127.0.0.1 is this machine alone, 0.0.0.0 and [::] are every address)",
 		    hb_config_quote(host, quoted));
 	if (n < 1 || n > 65535)
 		return hb_config_fail(r, node->line, "the port %s is not in the range 1 to 65535", port);

@@ -93,6 +93,15 @@ send_sequence(struct hb_py_call *c)
 	return sent;
 }
 
+/* An application that forgot to return is told so. */
+static void
+refuse_result(PyObject *result)
+{
+	if (PyErr_ExceptionMatches(PyExc_TypeError) && Py_TYPE(result)->tp_iter == NULL)
+		PyErr_Format(PyExc_TypeError, "the application must return an iterable of bytes, not %s",
+		    Py_TYPE(result)->tp_name);
+}
+
 static enum hb_py_sent
 send_iterable(struct hb_py_call *c)
 {
@@ -100,8 +109,10 @@ send_iterable(struct hb_py_call *c)
 
 	if (c->iter == NULL) {
 		c->iter = PyObject_GetIter(c->result);
-		if (c->iter == NULL)
+		if (c->iter == NULL) {
+			refuse_result(c->result);
 			return HB_PY_FAILED;
+		}
 	}
 	while (sent == HB_PY_SENT) {
 		if (c->pending == NULL) {

@@ -713,6 +713,7 @@ def test_a_close_that_raises_is_logged_and_spoils_nothing(pep):
 
 def test_no_iterable_is_500(pep):
     assert pep.get("/none").status == 500
+    eventually(lambda: "TypeError: the application must return an iterable of bytes, not NoneType" in pep.log())
 
 
 @pytest.mark.parametrize("body", [b"", b"body"])

@@ -112,10 +112,10 @@ static const struct complaint files[] = {
 	{ "listen: 8000\n",
 	    "f:1: listen: expected an address such as 127.0.0.1:8000, \"[::]:8000\" or unix:/path, found \"8000\"" },
 	{ "listen: \"::1:8000\"\n",
-	    "f:1: listen: \"::1\" is not an IP address (names are not looked up; 0.0.0.0 and [::] mean every address)" },
+	    "f:1: listen: \"::1\" is not an IP address (names are not looked up; 127.0.0.1 is this machine alone, 0.0.0.0 and [::] are every address)" },
 	{ "listen: localhost:80\n",
 	    "f:1: listen: \"localhost\" is not an IP address "
-	    "(names are not looked up; 0.0.0.0 and [::] mean every address)" },
+	    "(names are not looked up; 127.0.0.1 is this machine alone, 0.0.0.0 and [::] are every address)" },
 	{ "listen: 127.0.0.1:0\n", "f:1: listen: the port 0 is not in the range 1 to 65535" },
 	{ "listen: 127.0.0.1:65536\n", "f:1: listen: the port 65536 is not in the range 1 to 65535" },
 	{ "listen: unix:run/x\n", "f:1: listen: the path of a unix: address must be absolute" },
