@@ -53,6 +53,31 @@ elsewhere(const char *path)
 	return NULL;
 }
 
+/* What other servers call a key, where that is not alike. */
+static const char *
+abroad(const char *name)
+{
+	static const char *const names[][2] = {
+		{ "bind", "listen" }, { "host", "listen" }, { "port", "listen" }, { "uds", "listen" },
+		{ "socket", "listen" }, { "http", "listen" }, { "http-socket", "listen" },
+		{ "wsgi", "apps" }, { "asgi", "apps" }, { "wsgi_app", "apps" }, { "module", "apps" },
+		{ "mounts", "apps" }, { "root_path", "apps" }, { "worker_class", "apps" },
+		{ "processes", "workers" }, { "chdir", "python.path" }, { "pythonpath", "python.path" },
+		{ "app_dir", "python.path" }, { "virtualenv", "python.venv" }, { "raw_env", "python.env" },
+		{ "timeout", "timeouts.request" }, { "harakiri", "timeouts.request" },
+		{ "graceful_timeout", "timeouts.graceful" }, { "accesslog", "log.access" },
+		{ "access_log", "log.access" }, { "loglevel", "log.level" }, { "log_level", "log.level" },
+		{ "forwarded_allow_ips", "forwarded.trust" }, { "proxy_headers", "forwarded.trust" },
+		{ "uid", "user" }, { "gid", "group" },
+	};
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (strcmp(name, names[i][0]) == 0)
+			return names[i][1];
+	}
+	return NULL;
+}
+
 /* The key or section that the user may have meant; returns owned, or NULL. */
 static char *
 suggestion(const char *path)
@@ -75,6 +100,8 @@ suggestion(const char *path)
 		}
 	}
 	near = elsewhere(path);
+	if (near == NULL)
+		near = abroad(path);
 	if (near == NULL)
 		near = hb_str_nearest(path, names);
 	if (near != NULL)
