@@ -27,7 +27,7 @@ struct hb_websocket {
 	struct hb_ws ws;
 	struct hb_ws_offer *offer;  /* until accept */
 	char *subprotocols;
-	STAILQ_HEAD(, hb_websocket_message) inbox;
+	STAILQ_HEAD(hb_websocket_messages, hb_websocket_message) inbox;
 	size_t inbox_bytes;
 	size_t inbox_messages;
 	struct hb_websocket_message *current;    /* the application looks at it */
