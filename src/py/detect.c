@@ -1,6 +1,7 @@
 /*
- * WSGI or ASGI: see detect.h.  Decorators and partials are looked through; who
- * cannot be looked into speaks WSGI unless the configuration says otherwise.
+ * WSGI or ASGI: see detect.h.  Partials are looked through, and decorators that
+ * take whatever comes; who cannot be looked into speaks WSGI unless the
+ * configuration says otherwise.
  */
 #include "py/detect.h"
 
@@ -13,7 +14,6 @@ struct shape {
 	bool class;  /* to call it makes an instance */
 	bool known;  /* the rest is */
 	bool any;    /* it takes any number of arguments */
-	bool around; /* a decorator may change the arguments */
 	bool scope;  /* the first is called so */
 	int least;   /* arguments by place that it needs */
 	int most;    /* and takes */
@@ -36,15 +36,19 @@ is_partial(PyObject *object)
 	return strcmp(Py_TYPE(object)->tp_name, "functools.partial") == 0;
 }
 
-/* What a call of the object calls in turn: a new reference, NULL where that is not known; *given arguments are its own. */
+/* What a call of the object calls in turn: a new reference, NULL where that is not known; *given arguments and those named in bound are its own. */
 static PyObject *
-look_through(PyObject *object, int *given)
+look_through(PyObject *object, int *given, PyObject *bound)
 {
-	PyObject *args;
+	PyObject *args, *keywords;
 
 	if (PyFunction_Check(object))
 		return find_attribute(object, "__wrapped__");
 	if (is_partial(object)) {
+		keywords = find_attribute(object, "keywords");
+		if (keywords != NULL && PyDict_Update(bound, keywords) == -1)
+			PyErr_Clear();
+		Py_XDECREF(keywords);
 		args = find_attribute(object, "args");
 		*given += args != NULL && PyTuple_Check(args) ? (int)PyTuple_GET_SIZE(args) : 0;
 		Py_XDECREF(args);
@@ -59,7 +63,7 @@ look_through(PyObject *object, int *given)
 }
 
 static void
-read_signature(PyObject *function, int given, struct shape *shape)
+read_signature(PyObject *function, int given, PyObject *bound, struct shape *shape)
 {
 	PyCodeObject *code = (PyCodeObject *)PyFunction_GET_CODE(function);
 	PyObject *defaults = PyFunction_GET_DEFAULTS(function), *names = PyCode_GetVarnames(code);
@@ -68,6 +72,16 @@ read_signature(PyObject *function, int given, struct shape *shape)
 	shape->any = (code->co_flags & CO_VARARGS) != 0;
 	shape->most = code->co_argcount - given;
 	shape->least = shape->most - (defaults != NULL ? (int)PyTuple_GET_SIZE(defaults) : 0);
+	/* Behind one that is given by its name none can be given by its place. */
+	for (int i = given; names != NULL && i < code->co_argcount; i++) {
+		if (PyDict_Contains(bound, PyTuple_GET_ITEM(names, i)) == 1) {
+			shape->any = false;
+			shape->most = i - given;
+			break;
+		}
+	}
+	if (shape->least > shape->most)
+		shape->least = shape->most;
 	shape->scope = names != NULL && given < code->co_argcount &&
 	    PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, given), "scope") == 0;
 	Py_XDECREF(names);
@@ -97,24 +111,27 @@ static struct shape
 find_shape(PyObject *callable)
 {
 	struct shape shape = {0};
-	PyObject *object = Py_NewRef(callable), *next;
+	PyObject *object = Py_NewRef(callable), *bound = PyDict_New(), *next;
 	bool outermost = true;
 	int given = 0;
 
-	for (int depth = 0; object != NULL && depth < DEPTH; depth++) {
+	for (int depth = 0; bound != NULL && object != NULL && depth < DEPTH; depth++) {
 		shape.class = shape.class || PyType_Check(object);
 		if (PyFunction_Check(object)) {
 			if (outermost)
 				shape.async = (((PyCodeObject *)PyFunction_GET_CODE(object))->co_flags & CO_COROUTINE) != 0;
-			shape.around = !outermost;
 			outermost = false;
-			read_signature(object, given, &shape);
+			read_signature(object, given, bound, &shape);
+			if (!shape.any)
+				break;
 		}
-		next = look_through(object, &given);
+		next = look_through(object, &given, bound);
 		Py_DECREF(object);
 		object = next;
 	}
 	Py_XDECREF(object);
+	Py_XDECREF(bound);
+	PyErr_Clear();
 	shape.async = shape.async || is_marked(callable);
 	return shape;
 }
@@ -161,11 +178,11 @@ check_asgi(PyObject *callable, const struct shape *s)
 	return refuse(callable, "is no ASGI application: one takes scope, receive and send");
 }
 
-/* Only what nobody stands around of is judged: decorators add and take arguments. */
+/* Each request to a factory that stands in its application's place would fail. */
 static int
 check_wsgi(PyObject *callable, const struct shape *s)
 {
-	if (PyFunction_Check(callable) && s->known && !s->any && !s->around && s->most == 0)
+	if (PyFunction_Check(callable) && s->known && !s->any && s->most == 0)
 		return refuse(callable, "takes no arguments: where it makes the application, put () behind its name");
 	return 0;
 }

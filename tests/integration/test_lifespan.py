@@ -307,6 +307,19 @@ decorated_asgi, decorated_wsgi = decorated(run), decorated(wsgi)
 twice = functools.partial(decorated(functools.partial(four, 'x')))
 method, wsgi_method = plain.method, plain.wsgi
 
+def named(environ, start_response, settings):
+    return wsgi(environ, start_response)
+
+def given(f):
+    @functools.wraps(f)
+    def inner(environ, start_response):
+        return f(environ, start_response, 'x')
+    return inner
+
+partial_named = functools.partial(named, settings='x')
+partial_scope = functools.partial(lambda scope, receive, send, settings: run(scope, receive, send), settings='x')
+injected = given(named)
+
 class Double:
     def __init__(self, scope):
         pass
@@ -320,8 +333,9 @@ async def two(scope, receive):
     pass
 """
 ASGI = ["run", "instance", "plain", "Awaited", "partial", "decorated_asgi", "twice", "method", "plain.method", "optional",
-        "three", "anything", "marked", "make()", "Callable()"]
-WSGI = ["wsgi", "wsgi_instance", "Iterated", "partial_wsgi", "decorated_wsgi", "wsgi_method", "opaque", "make_wsgi()"]
+        "three", "anything", "marked", "make()", "Callable()", "partial_scope"]
+WSGI = ["wsgi", "wsgi_instance", "Iterated", "partial_wsgi", "decorated_wsgi", "wsgi_method", "opaque", "make_wsgi()",
+        "partial_named", "injected"]
 
 
 def test_the_interface_is_told_by_the_shape_of_the_application():
