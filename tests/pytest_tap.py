@@ -3,6 +3,8 @@
 import os
 
 OUT = 3
+#: Tests that took as many seconds are told apart in the log.
+LONG = 2.0
 
 
 class Tap:
@@ -38,6 +40,8 @@ class Tap:
             self.result(True, report.nodeid, " # SKIP " + " ".join(reason.split()))
         elif report.when == "call":
             self.result(True, report.nodeid)
+        if report.duration >= LONG:
+            self.line(f"# {report.duration:.1f} s: {report.when}")
 
     def pytest_internalerror(self, excrepr):
         self.line("Bail out! " + str(excrepr).splitlines()[-1])

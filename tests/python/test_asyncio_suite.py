@@ -2,6 +2,7 @@
 
 tests/data/asyncio-exceptions.txt lists the tests that cannot, each with its reason.
 """
+import concurrent.futures
 import importlib.util
 import json
 import pathlib
@@ -13,6 +14,7 @@ import pytest
 HERE = pathlib.Path(__file__).parent
 EXCEPTIONS = HERE.parent / "data" / "asyncio-exceptions.txt"
 MOST_EXCEPTIONS = 10
+LONGEST = "test_tasks"
 OTHER_SYSTEMS = {"test_windows_events", "test_windows_utils", "test_proactor_events"}
 
 
@@ -28,6 +30,19 @@ def exceptions():
     return dict(line.split(None, 1) for line in lines if line)
 
 
+@pytest.fixture(scope="module")
+def results(request, tmp_path_factory):
+    """A future of each chosen module's result.  Two run at once: most of their time is waits, a minute of them."""
+    chosen = [item.callspec.params["module"] for item in request.session.items
+              if item.function is test_passes_on_the_loop_of_a_worker]
+    directory = tmp_path_factory.mktemp("results")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        # The longest goes first, or the end would wait for it alone.
+        first = sorted(chosen, key=lambda module: module != LONGEST)
+        yield {module: pool.submit(run, module, directory / module) for module in first}
+        pool.shutdown(cancel_futures=True)
+
+
 def run(module, result):
     command = [sys.executable, str(HERE / "asyncio_suite.py"), f"test.test_asyncio.{module}", str(result)]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=170)
@@ -41,8 +56,8 @@ def test_the_exceptions_are_few_and_each_has_a_reason():
 
 
 @pytest.mark.parametrize("module", modules())
-def test_passes_on_the_loop_of_a_worker(module, tmp_path):
-    result = run(module, tmp_path / "result")
+def test_passes_on_the_loop_of_a_worker(module, results):
+    result = results[module].result()
     prefix = f"test.test_asyncio.{module}."
     excepted = {name for name in exceptions() if name.startswith(prefix)}
     unexpected = {name: text for name, text in result["failed"].items() if name not in excepted}
