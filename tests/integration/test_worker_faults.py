@@ -6,7 +6,7 @@ import socket
 import time
 
 import pytest
-from harness import SLOW, Daemon, alive, eventually, read_all, resident
+from harness import NO_QUARANTINE, SLOW, Daemon, alive, eventually, read_all, resident
 
 APP = """
 import os, signal, time
@@ -65,8 +65,8 @@ def application(environ, start_response):
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def daemon(**config):
-    return Daemon(app="app:application", files={"app.py": APP}, config=config)
+def daemon(env=None, **config):
+    return Daemon(app="app:application", files={"app.py": APP}, config=config, env=env)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +87,7 @@ def read_until(s, end):
 
 def test_a_stream_to_a_slow_reader_takes_bounded_memory():
     pieces = 3000  # 188 MiB
-    d = daemon()
+    d = daemon(env=NO_QUARANTINE)
     path = d.dir / "http.sock"  # its buffer is smaller than what waits to be sent, and never takes all of that
     d.config["listen"].append(f"unix:{path}")
     with d, socket.socket(socket.AF_UNIX) as s:
