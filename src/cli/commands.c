@@ -76,7 +76,7 @@ const struct cli_command cli_commands[] = {
 		 "                    [--venv DIR] [--erlang-path DIR] [--reload] [--set KEY=VALUE]",
 	    "serve an application from the current directory, in the foreground",
 	    "The companion is started with it; hornbeam finds the socket of your own run by itself.\n"
-	    "Ctrl-C ends it.", 1, 1, run_options, cmd_run },
+	    "Ctrl-C ends it; a second one does not wait for requests in progress.", 1, 1, run_options, cmd_run },
 	{ "help", "[COMMAND]", "explain a command", NULL, 0, 2, NULL, cmd_help },
 };
 
