@@ -4,8 +4,10 @@ import contextlib
 import threading
 
 import pytest
-from harness import SLOW, Daemon, alive, eventually, read_all
+from harness import ASAN, Daemon, alive, eventually, read_all
 
+#: A short timeout, in seconds; the tests wait for many of them.
+UNIT = 2 if ASAN else 1
 HANGS = """
 import ctypes, os, time
 
@@ -48,7 +50,7 @@ def application(environ, start_response):
 
 
 def hanging(threads, config=None, **more):
-    timeouts = {"request": f"{SLOW}s", **(config or {}).pop("timeouts", {})}
+    timeouts = {"request": f"{UNIT}s", **(config or {}).pop("timeouts", {})}
     return Daemon(app="h:application", files={"h.py": HANGS},
                   config={"threads": threads, "timeouts": timeouts, **(config or {})}, **more)
 
@@ -102,7 +104,7 @@ def test_in_place_the_request_is_named_with_its_stack_and_the_worker_replaced(pa
 
 
 def test_what_was_answered_before_a_request_hung_in_place_is_not_lost():
-    with hanging(1, {"timeouts": {"request": f"{2 * SLOW}s"}}) as d, contextlib.ExitStack() as stack:
+    with hanging(1, {"timeouts": {"request": f"{2 * UNIT}s"}}) as d, contextlib.ExitStack() as stack:
         conns = [stack.enter_context(d.connect()) for _ in range(6)]
         for s in conns:
             s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -129,7 +131,7 @@ def test_a_response_that_goes_on_is_not_timed_out(threads):
 
 @pytest.mark.parametrize("threads", [1, 4])
 def test_between_two_parts_it_has_the_idle_timeout(threads):
-    with hanging(threads, {"timeouts": {"request": "30s", "idle": f"{SLOW}s", "graceful": "1s"}}) as d:
+    with hanging(threads, {"timeouts": {"request": "30s", "idle": f"{UNIT}s", "graceful": "1s"}}) as d:
         pid, = d.worker_pids()
         answer = d.raw(get("/stuck"), timeout=30)
         assert b"begun" in answer and not answer.endswith(b"0\r\n\r\n")
@@ -167,18 +169,18 @@ def test_head_is_answered_without_a_body():
 
 
 def test_a_request_that_no_thread_was_free_for_gets_503():
-    with hanging(2, {"timeouts": {"request": f"{2 * SLOW}s", "graceful": "1s"}}) as d:
-        asked = [Background(d, f"/doze?{1.5 * SLOW}") for _ in range(5)]
+    with hanging(2, {"timeouts": {"request": f"{2 * UNIT}s", "graceful": "1s"}}) as d:
+        asked = [Background(d, f"/doze?{1.5 * UNIT}") for _ in range(5)]
         assert sorted(a.result()[:13] for a in asked) == 4 * [b"HTTP/1.1 200 "] + [b"HTTP/1.1 503 "]
         assert "no thread was free in time" in d.log() and "the Python stacks" not in d.log()
 
 
 def test_an_application_has_its_own_timeout():
     with Daemon(files={"h.py": HANGS}, config={"threads": 1},
-                apps=[{"mount": "/short", "app": "h:application", "timeout": f"{SLOW}s"},
+                apps=[{"mount": "/short", "app": "h:application", "timeout": f"{UNIT}s"},
                       {"mount": "/", "app": "h:application"}]) as d:
         pid, = d.worker_pids()
-        assert d.get(f"/doze?{2 * SLOW}", timeout=30).status == 200
+        assert d.get(f"/doze?{2 * UNIT}", timeout=30).status == 200
         assert d.raw(get("/short/sleep"), timeout=30) == b""
         replaced(d, pid)
 
@@ -205,7 +207,7 @@ async def application_of_api(scope, receive, send):
 
 
 def test_a_held_event_loop_is_named_and_the_worker_replaced():
-    with Daemon(app="b:application", files={"b.py": BLOCKING}, config={"timeouts": {"request": f"{SLOW}s"}}) as d:
+    with Daemon(app="b:application", files={"b.py": BLOCKING}, config={"timeouts": {"request": f"{UNIT}s"}}) as d:
         pid, = d.worker_pids()
         assert d.raw(get("/block"), timeout=30) == b""
         replaced(d, pid)
@@ -214,15 +216,15 @@ def test_a_held_event_loop_is_named_and_the_worker_replaced():
 
 def test_an_asgi_application_has_its_own_timeout():
     with Daemon(files={"b.py": BLOCKING}, apps=[{"mount": "/", "app": "b:application"},
-                                                {"mount": "/api", "app": "b:application_of_api", "timeout": f"{SLOW}s"}],
+                                                {"mount": "/api", "app": "b:application_of_api", "timeout": f"{UNIT}s"}],
                 config={"lifespan": "off"}) as d:
         pids = d.worker_pids()
-        assert d.get("/api/wait", timeout=25 * SLOW).status == 504
+        assert d.get("/api/wait", timeout=25).status == 504
         assert d.get("/").text == "quick" and d.worker_pids() == pids
 
 
 def test_an_asgi_request_that_only_waits_gets_504_and_the_stacks_are_logged():
-    with Daemon(app="b:application", files={"b.py": BLOCKING}, config={"timeouts": {"request": f"{SLOW}s"}}) as d:
+    with Daemon(app="b:application", files={"b.py": BLOCKING}, config={"timeouts": {"request": f"{UNIT}s"}}) as d:
         pids = d.worker_pids()
         assert d.get("/wait", timeout=30).status == 504
         assert "GET /wait: no response in time" in d.log() and "app: the Python stacks:" in d.log()
