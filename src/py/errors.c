@@ -186,8 +186,9 @@ hb_py_log_failure(struct hb_py *py, const struct hb_py_request *r)
 	const struct hb_http_request *head = r->head;
 	char what[400];
 
+	/* Not the query: there may be secrets in it. */
 	snprintf(what, sizeof what, "%.*s %.*s", (int)head->method.len, (const char *)r->data + head->method.off,
-	    (int)(head->target.len < 300 ? head->target.len : 300), (const char *)r->data + head->target.off);
+	    (int)(head->path.len < 300 ? head->path.len : 300), (const char *)r->data + head->path.off);
 	hb_py_log_exception(py, what);
 }
 

@@ -116,8 +116,9 @@ hb_conn_request_text(const struct hb_conn *c, char out[HB_CONN_REQUEST_TEXT])
 	const struct hb_http_request *head = &c->parser.request;
 	const char *data = (const char *)c->in + c->start;
 
+	/* Not the query: there may be secrets in it. */
 	snprintf(out, HB_CONN_REQUEST_TEXT, "%.*s %.*s", (int)head->method.len, data + head->method.off,
-	    (int)(head->target.len < 300 ? head->target.len : 300), data + head->target.off);
+	    (int)(head->path.len < 300 ? head->path.len : 300), data + head->path.off);
 }
 
 void
