@@ -99,7 +99,7 @@ def test_in_place_the_request_is_named_with_its_stack_and_the_worker_replaced(pa
             assert idle.recv(1) == b""
         replaced(d, pid)
         log = d.log()
-        assert f"GET {path}?a=1: nothing came of it in time" in log
+        assert f"GET {path}: nothing came of it in time" in log
         assert f"in {function}" in log and f"process {pid} ended: exit status 75" in log
 
 
