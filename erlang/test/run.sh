@@ -19,7 +19,7 @@ if ! "${ERLC:-erlc}" -I "$source/include" -pa "$build/ebin" -o "$beams" -Werror 
 	exit 1
 fi
 mkdir "$work/logs"
-"${ERL:-erl}" -noshell -noinput -boot no_dot_erlang -pa "$build/ebin" -pa "$beams" -kernel logger_level error \
+TMPDIR=$work "${ERL:-erl}" -noshell -noinput -boot no_dot_erlang -pa "$build/ebin" -pa "$beams" -kernel logger_level error \
 	-s hb_tap main "$work/tap" "$beams" "$work/logs" >"$work/out" 2>&1 </dev/null
 if [ -s "$work/tap" ]; then
 	cat "$work/tap"
