@@ -4,7 +4,7 @@ The same source runs in both places.
 """
 
 import json
-import statistics
+import subprocess
 import tempfile
 
 import harness
