@@ -45,6 +45,7 @@ hb_py_asgi_call_new(struct hb_py *py, const struct hb_py_asgi_kind *kind, struct
 	c->data = NULL;
 	c->state = 0;
 	c->burst = 0;
+	c->burst_at = 0;
 	c->response = HB_PY_RESPONSE_START;
 	c->starting = true;
 	c->ended = c->stepping = c->blocked = c->lost = c->bodyless = c->wrote = c->read_all = false;

@@ -59,7 +59,8 @@ struct hb_py_asgi_call {
 	void *data;         /* of the kind */
 	int state;          /* of the kind */
 	unsigned code;      /* of a WebSocket's end */
-	unsigned burst;     /* sends since the last one that waited */
+	unsigned burst;     /* sends since the last one that waited, or since the clock was asked */
+	int64_t burst_at;   /* when they began, microseconds; 0: it was not asked yet */
 	enum hb_py_response response;
 	bool linked;
 	bool starting;      /* inside hb_py_run */

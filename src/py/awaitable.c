@@ -4,10 +4,14 @@
  * and ends at once where nothing has to be waited for; else it waits on a
  * Future, which hb_py_await_wake ends, and tries again.
  */
+#include "common/clock.h"
 #include "py/asgi.h"
 #include "py/loop.h"
 
-enum { BURST = 32 }; /* sends in a row without a wait, then the loop has a turn */
+enum {
+	BURST = 32,              /* sends in a row without a wait ... */
+	BURST_MICROSECONDS = 500 /* ... that have taken so long: then the loop has a turn */
+};
 
 struct hb_py_await {
 	PyObject_HEAD
@@ -80,9 +84,25 @@ begin_wait(struct hb_py_await *a)
 		return -1;
 	}
 	c->burst = 0;
+	c->burst_at = 0;
 	a->list = a->is_send ? &c->senders : &c->receivers;
 	TAILQ_INSERT_TAIL(a->list, a, link);
 	return 0;
+}
+
+/* Whether a stream that never waits has held the loop for long enough. */
+static bool
+had_its_turn(struct hb_py_asgi_call *c)
+{
+	int64_t now = hb_clock_us();
+
+	c->burst = 0;
+	if (c->burst_at == 0)
+		c->burst_at = now;
+	if (now - c->burst_at < BURST_MICROSECONDS)
+		return false;
+	c->burst_at = 0;
+	return true;
 }
 
 /* The server is the loop's thread's alone: it may be at work without the GIL. */
@@ -132,8 +152,7 @@ await_send_slot(PyObject *self, PyObject *arg, PyObject **result)
 			rc = a->paused ? 1 : try_send(a);
 			if (rc == 1) {
 				*result = Py_NewRef(Py_None);
-				if (!a->paused && ++a->call->burst >= BURST) {
-					a->call->burst = 0;
+				if (!a->paused && ++a->call->burst >= BURST && had_its_turn(a->call)) {
 					a->paused = true;
 					return PYGEN_NEXT;
 				}

@@ -223,6 +223,22 @@ hb_py_stop(struct hb_py *py)
 	free(py);
 }
 
+/* A full collection would look at every module, class and route again: milliseconds in which nobody is answered. */
+void
+hb_py_settle(struct hb_py *py)
+{
+	PyObject *gc = PyImport_ImportModule("gc"), *freed, *frozen = NULL;
+
+	freed = gc != NULL ? PyObject_CallMethod(gc, "collect", NULL) : NULL;
+	if (freed != NULL)
+		frozen = PyObject_CallMethod(gc, "freeze", NULL);
+	if (frozen == NULL)
+		hb_py_log_exception(py, "gc.freeze()");
+	Py_XDECREF(gc);
+	Py_XDECREF(freed);
+	Py_XDECREF(frozen);
+}
+
 void
 hb_py_enter(struct hb_py *py)
 {

@@ -88,6 +88,9 @@ void hb_py_thread_leave(void);
  */
 void hb_py_stacks(struct hb_py *py, const char *title);
 
+/* Before the first request: what the applications have made until now is not looked at by the collector again. */
+void hb_py_settle(struct hb_py *py);
+
 /* Gives back what py keeps of a connection. */
 void hb_py_peer_free(struct hb_py *py, struct hb_py_peer *peer);
 

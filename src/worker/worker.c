@@ -443,6 +443,7 @@ open_for_business(void *arg)
 	if (w->async)
 		hb_own_add(&w->own, hb_py_loop_fd(w->py));
 	hb_overdue_start(w);
+	hb_py_settle(w->py);
 	hb_accept_start(w);
 	if (write(w->start->channel, "R", 1) != 1)
 		w->ended = w->orphaned = true;
