@@ -87,6 +87,10 @@ hb_http_has_body(const struct hb_http_request *r)
 	return r->chunked || r->content_length > 0;
 }
 
+/* "GET /path", for logs: without the query, in which there may be secrets. */
+#define HB_HTTP_REQUEST_TEXT 400
+void hb_http_request_text(const struct hb_http_request *r, const unsigned char *data, char out[HB_HTTP_REQUEST_TEXT]);
+
 /* Another host in the place of the Host field's, which every reader then finds. */
 void hb_http_replace_host(struct hb_http_request *r, struct hb_http_span host);
 

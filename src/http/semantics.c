@@ -4,6 +4,8 @@
  */
 #include "http/parse.h"
 
+#include <stdio.h>
+
 #include "http/target.h"
 
 static int
@@ -149,6 +151,13 @@ hb_http_replace_host(struct hb_http_request *r, struct hb_http_span host)
 			r->fields[i].value = host.off;
 			r->fields[i].value_len = host.len;
 		}
+}
+
+void
+hb_http_request_text(const struct hb_http_request *r, const unsigned char *data, char out[HB_HTTP_REQUEST_TEXT])
+{
+	snprintf(out, HB_HTTP_REQUEST_TEXT, "%.*s %.*s", (int)r->method.len, (const char *)data + r->method.off,
+	    (int)(r->path.len < 300 ? r->path.len : 300), (const char *)data + r->path.off);
 }
 
 int

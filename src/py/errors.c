@@ -183,12 +183,9 @@ hb_py_log_exception(struct hb_py *py, const char *what)
 void
 hb_py_log_failure(struct hb_py *py, const struct hb_py_request *r)
 {
-	const struct hb_http_request *head = r->head;
-	char what[400];
+	char what[HB_HTTP_REQUEST_TEXT];
 
-	/* Not the query: there may be secrets in it. */
-	snprintf(what, sizeof what, "%.*s %.*s", (int)head->method.len, (const char *)r->data + head->method.off,
-	    (int)(head->path.len < 300 ? head->path.len : 300), (const char *)r->data + head->path.off);
+	hb_http_request_text(r->head, r->data, what);
 	hb_py_log_exception(py, what);
 }
 

@@ -113,12 +113,7 @@ hb_conn_ready(struct hb_conn *c)
 void
 hb_conn_request_text(const struct hb_conn *c, char out[HB_CONN_REQUEST_TEXT])
 {
-	const struct hb_http_request *head = &c->parser.request;
-	const char *data = (const char *)c->in + c->start;
-
-	/* Not the query: there may be secrets in it. */
-	snprintf(out, HB_CONN_REQUEST_TEXT, "%.*s %.*s", (int)head->method.len, data + head->method.off,
-	    (int)(head->path.len < 300 ? head->path.len : 300), data + head->path.off);
+	hb_http_request_text(&c->parser.request, c->in + c->start, out);
 }
 
 void
@@ -163,6 +158,17 @@ hb_conn_new(struct hb_worker_listener *listener, int fd, const struct hb_address
 	atomic_store_explicit(&w->counters->connections, (uint32_t)w->conns_count, memory_order_relaxed);
 	hb_conn_set_state(c, HB_CONN_IDLE);
 	hb_conn_watch_input(c);
+}
+
+unsigned
+hb_conn_take_events(struct hb_conn *c)
+{
+	unsigned events = c->events;
+
+	if (events != 0)
+		TAILQ_REMOVE(&c->worker->noted, c, noted);
+	c->events = 0;
+	return events;
 }
 
 void
@@ -215,9 +221,7 @@ hb_conn_kill(struct hb_conn *c)
 	TAILQ_REMOVE(&w->conns, c, all);
 	hb_fd_close(&c->fd);
 	pthread_mutex_unlock(&w->shared);
-	if (c->events != 0)
-		TAILQ_REMOVE(&w->noted, c, noted);
-	c->events = 0;
+	(void)hb_conn_take_events(c);
 	hb_conn_enqueue(c, &w->dead);
 	w->dead_count++;
 	w->conns_count--;

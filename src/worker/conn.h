@@ -139,10 +139,12 @@ void hb_conn_abandon(struct hb_conn *c);
 void hb_conn_overrule(struct hb_conn *c, unsigned status, const char *text);
 /* The application will be told of events. */
 void hb_conn_note(struct hb_conn *c, unsigned events);
+/* Those noted until now, which are not noted any more. */
+unsigned hb_conn_take_events(struct hb_conn *c);
 /* A request for an application: on this thread, or in the pool. */
 void hb_conn_ready(struct hb_conn *c);
 /* "METHOD TARGET" for the log. */
-#define HB_CONN_REQUEST_TEXT 400
+#define HB_CONN_REQUEST_TEXT HB_HTTP_REQUEST_TEXT
 void hb_conn_request_text(const struct hb_conn *c, char out[HB_CONN_REQUEST_TEXT]);
 void hb_conn_enqueue(struct hb_conn *c, struct hb_conn_queue *queue);
 void hb_conn_dequeue(struct hb_conn *c);

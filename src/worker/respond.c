@@ -320,9 +320,7 @@ end_websocket(struct hb_conn *c, unsigned code)
 static bool
 take_back(struct hb_conn *c, unsigned code)
 {
-	if (c->events != 0)
-		TAILQ_REMOVE(&c->worker->noted, c, noted);
-	c->events = 0;
+	(void)hb_conn_take_events(c);
 	if (hb_websocket_accepted(c)) {
 		end_websocket(c, code);
 		return false;

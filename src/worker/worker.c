@@ -219,10 +219,8 @@ tell_applications(struct hb_worker *w)
 	struct hb_conn *c;
 
 	while ((c = TAILQ_FIRST(&w->noted)) != NULL) {
-		unsigned events = c->events;
+		unsigned events = hb_conn_take_events(c);
 
-		TAILQ_REMOVE(&w->noted, c, noted);
-		c->events = 0;
 		if (c->state == HB_CONN_RUNNING)
 			hb_py_notify(w->py, &c->request, events);
 	}
