@@ -30,6 +30,26 @@
 -define(HB_OP_FETCH, 30).
 -define(HB_OP_FETCH_PUT, 31).
 -define(HB_OP_FETCH_DROP, 32).
+-define(HB_OP_PUBLISH, 48).
+-define(HB_OP_SUBSCRIBE, 49).
+-define(HB_OP_TOPICS, 50).
+-define(HB_OP_MESSAGE, 51).
+-define(HB_OP_GAP, 52).
+-define(HB_OP_CALL, 64).
+-define(HB_OP_CAST, 65).
+-define(HB_OP_FUNCTIONS, 66).
+-define(HB_OP_RPC_CALL, 67).
+-define(HB_OP_RPC_CAST, 68).
+-define(HB_OP_NODE, 69).
+-define(HB_OP_NODES, 70).
+-define(HB_OP_CANCEL, 71).
+-define(HB_OP_ON_REQUEST, 80).
+-define(HB_OP_ON_RESPONSE, 81).
+-define(HB_OP_ON_ERROR, 82).
+-define(HB_OP_PROVIDE, 96).
+-define(HB_OP_RUN, 97).
+-define(HB_OP_RAN, 98).
+-define(HB_OP_STOP, 99).
 
 %% Answered by the master, at the control socket.
 -define(HB_OP_LINK, 128).

@@ -2,7 +2,7 @@
 %% the link's deadlines.  It goes on while the process is stopped.
 -module(hornbeam_clock).
 
--export([ms/0, past/1, expires/1]).
+-export([ms/0, past/1, left/1, start/2, stop/1, expires/1]).
 
 -spec ms() -> integer().
 ms() ->
@@ -15,6 +15,26 @@ past(0) ->
 past(Deadline) ->
     %% The signed difference of 32 bits, so that the clock may wrap around.
     (ms() - Deadline) band 16#ffffffff < 16#80000000.
+
+%% -doc The milliseconds until such a deadline, infinity for 0.
+-spec left(0..16#ffffffff) -> non_neg_integer() | infinity.
+left(0) ->
+    infinity;
+left(Deadline) ->
+    Left = (Deadline - ms()) band 16#ffffffff,
+    case Left < 16#80000000 of
+        true -> Left;
+        false -> 0
+    end.
+
+%% -doc At that deadline the calling process gets {timeout, Timer, Message}; for 0 never.
+-spec start(0..16#ffffffff, term()) -> reference() | undefined.
+start(0, _Message) -> undefined;
+start(Deadline, Message) -> erlang:start_timer(left(Deadline), self(), Message).
+
+-spec stop(reference() | undefined) -> ok.
+stop(undefined) -> ok;
+stop(Timer) -> erlang:cancel_timer(Timer, [{async, true}, {info, false}]).
 
 %% -doc The moment that is Ttl milliseconds away; 0, which means never, for 0.
 -spec expires(non_neg_integer()) -> non_neg_integer().

@@ -5,7 +5,7 @@
 -export([throw/2, key/1]).
 -export_type([class/0]).
 
--type class() :: type | value | limit | version | denied | protocol | system.
+-type class() :: type | value | limit | version | denied | protocol | system | timeout | connect | missing.
 
 -spec throw(class(), iodata()) -> no_return().
 throw(Class, Text) ->

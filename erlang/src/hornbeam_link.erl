@@ -7,7 +7,7 @@
 %% time, with whatever else is to be said in between.
 -module(hornbeam_link).
 
--export([start_link/1, go/1, init/1]).
+-export([start_link/1, go/1, init/2]).
 
 -include("hornbeam_link.hrl").
 -include_lib("kernel/include/logger.hrl").
@@ -21,11 +21,21 @@
 %% With so many bytes in parts to write, or so many answers to come, no more requests are taken.
 -define(PARTS_MAX, 33554432).
 -define(JOBS_MAX, 8).
+%% Of one client: its calls of functions, of other nodes and of hooks that run at once.
+-define(RUNS_MAX, 20000).
 -define(PENDING_MAX, 10000).
 %% Words; a request of 16 MiB and its reply stay far below.
 -define(HEAP_MAX, 67108864).
 
+-record(run, {
+    kind :: job | run,
+    op :: byte(),
+    id :: non_neg_integer(),
+    %% At its deadline; undefined where it has none.
+    timer :: undefined | reference()
+}).
 -record(link, {
+    parent :: pid(),
     socket :: gen_tcp:socket(),
     %% The start of a frame: chunks, last first, and how many bytes it lacks at least.
     input = [] :: [binary()],
@@ -38,6 +48,10 @@
     parts = [] :: [{byte(), Flags :: byte(), non_neg_integer(), [iodata(), ...]}],
     parts_size = 0 :: non_neg_integer(),
     jobs = 0 :: non_neg_integer(),
+    %% The processes that answer requests, and what each answers.
+    runners = #{} :: #{pid() => #run{}},
+    %% Those that a client may cancel.
+    runs = #{} :: #{non_neg_integer() => pid()},
     %% Requests that the leases will answer, and the monitor of those.
     pending = #{} :: #{non_neg_integer() => byte()},
     leases :: undefined | reference(),
@@ -51,7 +65,7 @@ start_link(Socket) ->
         link, {min_heap_size, 2584}, {fullsweep_after, 20},
         {max_heap_size, #{size => ?HEAP_MAX, kill => true, error_logger => true}}
     ],
-    {ok, proc_lib:spawn_opt(?MODULE, init, [Socket], Options)}.
+    {ok, proc_lib:spawn_opt(?MODULE, init, [self(), Socket], Options)}.
 
 %% -doc The process owns its socket now.
 -spec go(pid()) -> ok.
@@ -59,22 +73,32 @@ go(Pid) ->
     Pid ! go,
     ok.
 
--spec init(gen_tcp:socket()) -> ok.
-init(Socket) ->
+-spec init(pid(), gen_tcp:socket()) -> ok.
+init(Parent, Socket) ->
+    %% What runs for the client ends with the link, but not the link with it.
+    _ = process_flag(trap_exit, true),
     receive
-        go -> ok
+        go -> ok;
+        {'EXIT', Parent, Reason} -> exit(Reason)
     end,
     try
         ask(Socket, ?ACTIVE),
-        loop(#link{socket = Socket, ops = counters:new(1, [])})
+        loop(#link{parent = Parent, socket = Socket, ops = counters:new(1, [])})
     catch
         throw:closed -> ok;
         throw:unread -> ?LOG_WARNING("link: cut a client that left its replies unread");
         throw:{cut, Text} -> ?LOG_WARNING("link: ~ts", [Text])
     after
         hornbeam_links:remove(),
-        gen_tcp:close(Socket)
+        gen_tcp:close(Socket),
+        kill_runners(Parent)
     end,
+    ok.
+
+%% Their link would not end them where this process ends normally.
+kill_runners(Parent) ->
+    {links, Links} = process_info(self(), links),
+    _ = [exit(Pid, kill) || Pid <- Links, is_pid(Pid), Pid =/= Parent],
     ok.
 
 loop(#link{parts = []} = Link) ->
@@ -104,8 +128,16 @@ message({hornbeam_lease, Id, Answer}, #link{pending = Pending} = Link) ->
         {Op, Others} -> reply(Op, Id, lease_answer(Answer), Link#link{pending = Others});
         error -> Link
     end;
-message({job, Op, Id, Outcome}, #link{jobs = Jobs} = Link) ->
-    reply(Op, Id, Outcome, Link#link{jobs = Jobs - 1});
+message({ran, Pid, Outcome}, Link) ->
+    ran(Pid, Outcome, Link);
+message({'EXIT', Parent, Reason}, #link{parent = Parent}) ->
+    exit(Reason);
+message({'EXIT', Pid, Reason}, Link) ->
+    %% It had no time to say how it ended: it was killed, or was a link of what was.
+    ran(Pid, {reply, term_to_binary({raised, exit, Reason, <<>>})}, Link);
+message({timeout, _Timer, {deadline, Pid}}, Link) ->
+    true = exit(Pid, kill),
+    ran(Pid, {refused, timeout, <<"no answer before the deadline">>}, Link);
 message({tcp_passive, Socket}, #link{socket = Socket} = Link) ->
     ask(Socket, ?ACTIVE),
     Link#link{taken = 0};
@@ -167,11 +199,13 @@ request({_, Op, _, Id, _, _} = Request, #link{peer = undefined} = Link) ->
 request({Version, Op, Flags, Id, _, _}, Link) when Version =/= ?HB_LINK_VERSION; Flags =/= 0 ->
     Text = <<"a frame of another version, or with flags">>,
     close(reply(Op, Id, {refused, protocol, Text}, Link), Text);
+request({_, ?HB_OP_CANCEL, _, _, _, Payload}, Link) ->
+    cancel(guard(fun() -> hornbeam_link_codec:decode(Payload) end), Link);
 request({_, Op, _, Id, Deadline, Payload}, #link{ops = Ops} = Link) ->
     counters:add(Ops, 1, 1),
     case hornbeam_clock:past(Deadline) of
         true -> Link;
-        false -> outcome(Op, Id, run(Op, Payload, Id, Deadline), Link)
+        false -> outcome(Op, Id, Deadline, run(Op, Payload, Id, Deadline), Link)
     end.
 
 run(Op, Payload, Id, Deadline) ->
@@ -188,18 +222,58 @@ guard(Fun) ->
             {refused, system, <<"internal error in the companion">>}
     end.
 
-outcome(Op, Id, wait, #link{pending = Pending} = Link) when map_size(Pending) < ?PENDING_MAX ->
+outcome(Op, Id, _Deadline, wait, #link{pending = Pending} = Link) when map_size(Pending) < ?PENDING_MAX ->
     watch_leases(Link#link{pending = Pending#{Id => Op}});
-outcome(_Op, _Id, wait, _Link) ->
+outcome(_Op, _Id, _Deadline, wait, _Link) ->
     throw({cut, "cut a client with too many requests that wait"});
-outcome(Op, Id, {job, Fun}, #link{jobs = Jobs} = Link) when Jobs < ?JOBS_MAX ->
-    Self = self(),
-    _ = spawn_link(fun() -> Self ! {job, Op, Id, guard(fun() -> {reply, Fun()} end)} end),
-    Link#link{jobs = Jobs + 1};
-outcome(Op, Id, {job, Fun}, Link) ->
+outcome(Op, Id, _Deadline, {job, Fun}, #link{jobs = Jobs} = Link) when Jobs < ?JOBS_MAX ->
+    spawn_runner(Fun, #run{kind = job, op = Op, id = Id}, 0, Link#link{jobs = Jobs + 1});
+outcome(Op, Id, _Deadline, {job, Fun}, Link) ->
     reply(Op, Id, guard(fun() -> {reply, Fun()} end), Link);
-outcome(Op, Id, Outcome, Link) ->
+outcome(Op, Id, Deadline, {run, Fun}, #link{runners = Runners} = Link) when map_size(Runners) < ?RUNS_MAX ->
+    spawn_runner(Fun, #run{kind = run, op = Op, id = Id}, Deadline, Link);
+outcome(Op, Id, _Deadline, {run, _Fun}, Link) ->
+    Text = ["this client has ", integer_to_binary(?RUNS_MAX), " calls under way; it may have no more"],
+    reply(Op, Id, {refused, limit, iolist_to_binary(Text)}, Link);
+outcome(Op, Id, _Deadline, Outcome, Link) ->
     reply(Op, Id, Outcome, Link).
+
+%% Fun's result is the reply.
+spawn_runner(Fun, #run{kind = Kind, id = Id} = Run, Deadline, #link{runners = Runners, runs = Runs} = Link) ->
+    Self = self(),
+    Pid = spawn_link(fun() -> Self ! {ran, self(), guard(fun() -> {reply, Fun()} end)} end),
+    Timer = hornbeam_clock:start(Deadline, {deadline, Pid}),
+    Known = Link#link{runners = Runners#{Pid => Run#run{timer = Timer}}},
+    case Kind of
+        job -> Known;
+        run -> Known#link{runs = Runs#{Id => Pid}}
+    end.
+
+%% A runner has come to its end, or is taken for that.
+ran(Pid, Outcome, #link{runners = Runners} = Link) ->
+    case maps:take(Pid, Runners) of
+        {#run{op = Op, id = Id} = Run, Others} ->
+            reply(Op, Id, Outcome, forget(Run, Link#link{runners = Others}));
+        error ->
+            Link
+    end.
+
+forget(#run{kind = job}, #link{jobs = Jobs} = Link) ->
+    Link#link{jobs = Jobs - 1};
+forget(#run{id = Id, timer = Timer}, #link{runs = Runs} = Link) ->
+    ok = hornbeam_clock:stop(Timer),
+    Link#link{runs = maps:remove(Id, Runs)}.
+
+%% The client does not want the answer any more, which may be on its way.
+cancel(Id, #link{runs = Runs, runners = Runners} = Link) ->
+    case Runs of
+        #{Id := Pid} ->
+            true = exit(Pid, kill),
+            {Run, Others} = maps:take(Pid, Runners),
+            forget(Run, Link#link{runners = Others});
+        _ ->
+            Link
+    end.
 
 watch_leases(#link{leases = undefined} = Link) ->
     Link#link{leases = erlang:monitor(process, hornbeam_lease)};

@@ -6,8 +6,9 @@
 
 -include("hornbeam_link.hrl").
 
-%% wait: the leases answer later.  job: takes long, so another process runs it.
--type outcome() :: {reply, iodata()} | wait | {job, fun(() -> iodata())}.
+%% wait: the leases answer later.  job: takes long, so another process runs it.  run: is somebody's
+%% code, in a process of its own, which is killed at the deadline, when it is cancelled and with the link.
+-type outcome() :: {reply, iodata()} | wait | {job | run, fun(() -> iodata())}.
 
 %% Beyond so many keys an operation is a job.
 -define(MANY, 1000).

@@ -50,6 +50,7 @@ status_of(const struct hb_error *err)
 	case HB_ERROR_DOWN:
 		return CLI_DOWN;
 	case HB_ERROR_CONFIG:
+	case HB_ERROR_MISSING:
 		return CLI_FALSE;
 	case HB_ERROR_SYSTEM:
 	case HB_ERROR_MEMORY:

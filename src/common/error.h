@@ -26,6 +26,7 @@ enum hb_error_kind {
 	HB_ERROR_TYPE,       /* a value of the wrong type */
 	HB_ERROR_VALUE,      /* a value out of its range */
 	HB_ERROR_LIMIT,      /* a configured or built-in limit was hit */
+	HB_ERROR_MISSING,    /* nothing has that name */
 	HB_ERROR_DOWN,       /* the companion is down */
 	HB_ERROR_REMOTE,     /* the remote side raised */
 	HB_ERROR_APPLICATION /* the Python application failed */

@@ -69,6 +69,8 @@ static const struct {
     {"protocol", HB_ERROR_PROTOCOL},
     {"system", HB_ERROR_SYSTEM},
     {"timeout", HB_ERROR_TIMEOUT},
+    {"connect", HB_ERROR_CONNECT},
+    {"missing", HB_ERROR_MISSING},
     {"down", HB_ERROR_DOWN},
     {"config", HB_ERROR_CONFIG},
     {"config", HB_ERROR_BIND}, /* the reader finds the first */

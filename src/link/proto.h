@@ -50,6 +50,30 @@ enum hb_link_op {
 	HB_OP_FETCH = 30,
 	HB_OP_FETCH_PUT = 31,
 	HB_OP_FETCH_DROP = 32,
+	/* publish/subscribe; message and gap are pushed */
+	HB_OP_PUBLISH = 48,
+	HB_OP_SUBSCRIBE = 49,
+	HB_OP_TOPICS = 50,
+	HB_OP_MESSAGE = 51,
+	HB_OP_GAP = 52,
+	/* code in Erlang */
+	HB_OP_CALL = 64,
+	HB_OP_CAST = 65,
+	HB_OP_FUNCTIONS = 66,
+	HB_OP_RPC_CALL = 67,
+	HB_OP_RPC_CAST = 68,
+	HB_OP_NODE = 69,
+	HB_OP_NODES = 70,
+	HB_OP_CANCEL = 71,
+	/* hooks of requests */
+	HB_OP_ON_REQUEST = 80,
+	HB_OP_ON_RESPONSE = 81,
+	HB_OP_ON_ERROR = 82,
+	/* code in Python; run and stop are pushed */
+	HB_OP_PROVIDE = 96,
+	HB_OP_RUN = 97,
+	HB_OP_RAN = 98,
+	HB_OP_STOP = 99,
 	/* the control socket, answered by the master */
 	HB_OP_LINK = 128,
 	HB_OP_MASTER_STATUS = 129,
