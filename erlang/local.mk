@@ -15,13 +15,15 @@ ERL_MODULES = \
 	hornbeam_link_terms \
 	hornbeam_links \
 	hornbeam_log \
+	hornbeam_names \
 	hornbeam_state \
 	hornbeam_state_sup \
 	hornbeam_status \
 	hornbeam_store \
 	hornbeam_sup \
 	hornbeam_sweeper \
-	hornbeam_table
+	hornbeam_table \
+	hornbeam_terms
 ERL_BEAMS = $(ERL_MODULES:%=%D%/ebin/%.beam)
 ERL_APP = %D%/ebin/hornbeam.app
 ERL_INCLUDES = %D%/include/hornbeam_link.hrl
@@ -69,6 +71,7 @@ ERL_TESTS = \
 	hornbeam_link_SUITE \
 	hornbeam_link_codec_tests \
 	hornbeam_link_header_tests \
+	hornbeam_names_tests \
 	hornbeam_random_SUITE \
 	hornbeam_store_tests
 TESTS += %D%/test/run.sh
