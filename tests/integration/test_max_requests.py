@@ -18,10 +18,20 @@ async def application(scope, receive, send):
     await send({'type': 'http.response.start', 'status': 200, 'headers': [(b'content-length', b'3')]})
     await send({'type': 'http.response.body', 'body': b'one'})
 """}
+# Its start waits while there is a file `hold`, and fails where there is one `fail`.
+HELD = {**WSGI, "app.py": """
+import pathlib, time
+while (pathlib.Path(__file__).parent / 'hold').exists(): time.sleep(0.01)
+if (pathlib.Path(__file__).parent / 'fail').exists(): raise RuntimeError('as wished')
+""" + APP}
 
 
 def daemon_with(files=None, **config):
     return Daemon("app:application", files=files or WSGI, config=config)
+
+
+def flag(d, name):
+    return d.dir / "app" / name
 
 
 def asked(d):
@@ -84,72 +94,63 @@ def test_a_broken_application_does_not_end_the_worker_that_wanted_to_go():
 
 
 def test_a_worker_that_dies_while_its_successor_starts_leaves_one():
-    hold = "import pathlib, time\n" \
-           "while (pathlib.Path(__file__).parent / 'hold').exists(): time.sleep(0.01)\n"
-    with daemon_with({**WSGI, "app.py": hold + APP}, max_requests=3) as d:
+    with daemon_with(HELD, max_requests=3) as d:
         first = int(d.get("/pid").text)
-        (d.dir / "app" / "hold").touch()
+        flag(d, "hold").touch()
         for _ in range(5):
             d.get("/")
         eventually(lambda: len(workers(d)) == 2)
         os.kill(first, signal.SIGKILL)
         eventually(lambda: [w["state"] for w in workers(d)] == ["starting"])
-        (d.dir / "app" / "hold").unlink()
+        flag(d, "hold").unlink()
         assert d.get("/").status == 200
         settled(d, 1)
 
 
 def test_a_reload_in_between_replaces_both():
-    hold = "import pathlib, time\n" \
-           "while (pathlib.Path(__file__).parent / 'hold').exists(): time.sleep(0.01)\n"
-    with daemon_with({**WSGI, "app.py": hold + APP}, max_requests=3) as d:
+    with daemon_with(HELD, max_requests=3) as d:
         first = int(d.get("/pid").text)
-        (d.dir / "app" / "hold").touch()
+        flag(d, "hold").touch()
         for _ in range(5):
             d.get("/")
         eventually(lambda: len(workers(d)) == 2)
         second = workers(d)[1]["pid"]
         d.proc.send_signal(signal.SIGHUP)
         eventually(lambda: len(workers(d)) == 3)
-        (d.dir / "app" / "hold").unlink()
+        flag(d, "hold").unlink()
         eventually(lambda: "reload: done" in d.log())
         settled(d, 1)
         assert workers(d)[0]["pid"] not in (first, second)
 
 
 def test_one_that_finds_no_room_in_the_middle_of_a_reload_is_replaced_by_it():
-    hold = "import pathlib, time\n" \
-           "while (pathlib.Path(__file__).parent / 'hold').exists(): time.sleep(0.01)\n"
-    with daemon_with({**WSGI, "app.py": hold + APP}, max_requests=5) as d:
-        (d.dir / "app" / "hold").touch()
+    with daemon_with(HELD, max_requests=5) as d:
+        flag(d, "hold").touch()
         d.proc.send_signal(signal.SIGHUP)
         eventually(lambda: len(workers(d)) == 2)
         for _ in range(8):
             d.get("/")
         assert asked(d) == 1 and len(workers(d)) == 2
-        (d.dir / "app" / "hold").unlink()
+        flag(d, "hold").unlink()
         eventually(lambda: "reload: done" in d.log())
         settled(d, 1)
         assert "is to be replaced" not in d.log()
 
 
 def test_one_that_finds_no_room_in_the_middle_of_a_reload_that_fails_is_replaced_after_it():
-    hold = "import pathlib, time\n" \
-           "while (pathlib.Path(__file__).parent / 'hold').exists(): time.sleep(0.01)\n" \
-           "if (pathlib.Path(__file__).parent / 'fail').exists(): raise RuntimeError('as wished')\n"
-    with daemon_with({**WSGI, "app.py": hold + APP}, max_requests=5) as d:
+    with daemon_with(HELD, max_requests=5) as d:
         first = d.get("/pid").text
-        (d.dir / "app" / "hold").touch()
-        (d.dir / "app" / "fail").touch()
+        flag(d, "hold").touch()
+        flag(d, "fail").touch()
         d.proc.send_signal(signal.SIGHUP)
         eventually(lambda: len(workers(d)) == 2)
         for _ in range(8):
             assert d.get("/pid").text == first
         assert asked(d) == 1 and len(workers(d)) == 2
-        (d.dir / "app" / "hold").unlink()
+        flag(d, "hold").unlink()
         eventually(lambda: "the old configuration and its workers stay" in d.log())
         eventually(lambda: "is to be replaced" in d.log())
-        (d.dir / "app" / "fail").unlink()
+        flag(d, "fail").unlink()
         eventually(lambda: d.get("/pid").text != first, 20)
         settled(d, 1)
 
