@@ -60,7 +60,7 @@ static const struct line lines[] = {
 	{ "requests", "{totals.requests}, errors {totals.errors}, refused {totals.bad_requests}, "
 		      "in the applications now {totals.active}" },
 	{ "connections", "{totals.connections} open, {totals.bytes_in} in, {totals.bytes_out} out" },
-	{ "companion", "{companion.state}, process {companion.pid}, up {companion.uptime_ms}, "
+	{ "companion", "{companion.state}, process {companion.pid}, {companion.kind}, up {companion.uptime_ms}, "
 		       "restarts {companion.restarts}" },
 	{ "memory", "{memory.total}, OTP {otp}, node {node}", true },
 	{ "state", "{state.keys} keys ({state.ttls} with a time to live), {state.bytes}", true },

@@ -1,7 +1,7 @@
 /*
- * The companion: the Erlang VM that the master starts, and starts again when
- * it dies.  HACKING's section "The companion and the master" tells the words
- * that the two exchange.
+ * The companion: the Erlang VM that the applications share.  There are two
+ * kinds: one that the master starts (companion_embedded.c), and one that
+ * started the master (companion_attached.c).
  */
 #ifndef HB_HORNBEAMD_COMPANION_H
 #define HB_HORNBEAMD_COMPANION_H
@@ -13,6 +13,7 @@
 #include "common/error.h"
 
 struct hb_companion;
+struct hb_companion_kind;
 struct hb_master;
 
 enum hb_companion_state {
@@ -25,14 +26,19 @@ enum hb_companion_state {
 };
 
 struct hb_companion_info {
+	const char *kind; /* "embedded", "attached" */
 	enum hb_companion_state state;
 	pid_t pid; /* 0: none */
 	int64_t uptime_ms;
 	uint64_t restarts;
 };
 
+extern const struct hb_companion_kind hb_companion_embedded;
+extern const struct hb_companion_kind hb_companion_attached;
+
 /* The master is borrowed.  NULL with err, for instance where there is no erl. */
-struct hb_companion *hb_companion_new(struct hb_master *m, struct hb_error *err) HB_WARN_UNUSED;
+struct hb_companion *hb_companion_new(const struct hb_companion_kind *kind, struct hb_master *m,
+    struct hb_error *err) HB_WARN_UNUSED;
 void hb_companion_free(struct hb_companion *c);
 
 void hb_companion_start(struct hb_companion *c);

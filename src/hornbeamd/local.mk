@@ -2,7 +2,9 @@ sbin_PROGRAMS += hornbeamd
 hornbeamd_SOURCES = %D%/main.c \
 	%D%/backoff.h \
 	%D%/checks.c %D%/checks.h \
-	%D%/companion.c %D%/companion.h \
+	%D%/companion.c %D%/companion.h %D%/companion_kind.h \
+	%D%/companion_attached.c \
+	%D%/companion_embedded.c \
 	%D%/control.c %D%/control.h \
 	%D%/control_client.c %D%/control_client.h \
 	%D%/erl.c %D%/erl.h \

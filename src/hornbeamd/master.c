@@ -116,6 +116,22 @@ hb_master_workers_ready(struct hb_master *m)
 	hb_reload_begin(m->reload);
 }
 
+void
+hb_master_drain(struct hb_master *m, const char *why)
+{
+	if (m->state == HB_MASTER_DRAINING || m->state == HB_MASTER_STOPPING)
+		return;
+	hb_info("%s: draining", why);
+	drain(m);
+}
+
+void
+hb_master_end(struct hb_master *m, const char *why)
+{
+	hb_info("%s: stopping at once", why);
+	stop_now(m);
+}
+
 static void
 on_stop(evutil_socket_t sig, short what, void *arg)
 {

@@ -66,4 +66,8 @@ void hb_master_fail(struct hb_master *m, int exit_status);
 /* A child has gone for good: the stop goes on. */
 void hb_master_gone(struct hb_master *m);
 
+/* What a first SIGTERM does, unless it is done already; and what a second one does.  why begins the log's line. */
+void hb_master_drain(struct hb_master *m, const char *why);
+void hb_master_end(struct hb_master *m, const char *why);
+
 #endif

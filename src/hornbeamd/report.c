@@ -83,7 +83,8 @@ put_companion(const struct hb_master *m, struct hb_buf *out)
 
 	hb_companion_info(m->companion, &info);
 	hb_term_put_str(out, "companion");
-	hb_term_put_map(out, 4);
+	hb_term_put_map(out, 5);
+	put_text(out, "kind", info.kind);
 	put_text(out, "state", hb_companion_state_name(info.state));
 	put_pid(out, info.pid);
 	put_count(out, "uptime_ms", (uint64_t)info.uptime_ms);
