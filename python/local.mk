@@ -3,13 +3,16 @@
 pyextdir = $(pyexecdir)/hornbeam_erlang
 noinst_LTLIBRARIES += %D%/_hornbeam.la
 %C%__hornbeam_la_SOURCES = \
+	%D%/ext/blocking.c %D%/ext/blocking.h \
 	%D%/ext/client.c %D%/ext/client.h \
 	%D%/ext/convert.c %D%/ext/convert.h \
+	%D%/ext/fields.c %D%/ext/fields.h \
 	%D%/ext/from_term.c \
 	%D%/ext/kinds.c %D%/ext/kinds.h \
 	%D%/ext/kinds_decode.c \
 	%D%/ext/module.c %D%/ext/module.h \
-	%D%/ext/state.c %D%/ext/state.h \
+	%D%/ext/ops.c %D%/ext/ops.h \
+	%D%/ext/readers.c %D%/ext/readers.h \
 	%D%/ext/to_term.c \
 	%D%/ext/types.c
 %C%__hornbeam_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_INCLUDES)
@@ -18,6 +21,7 @@ noinst_LTLIBRARIES += %D%/_hornbeam.la
 
 dist_pyext_DATA = \
 	%D%/hornbeam_erlang/__init__.py \
+	%D%/hornbeam_erlang/_calls.py \
 	%D%/hornbeam_erlang/_errors.py \
 	%D%/hornbeam_erlang/_hornbeam.pyi \
 	%D%/hornbeam_erlang/_state.py \

@@ -21,6 +21,8 @@ hb_client_init(struct hb_client *c)
 	c->timeout_error = PyObject_GetAttrString(errors, "HornbeamTimeoutError");
 	c->connection_error = PyObject_GetAttrString(errors, "HornbeamConnectionError");
 	c->permission_error = PyObject_GetAttrString(errors, "HornbeamPermissionError");
+	c->call_error = PyObject_GetAttrString(errors, "CallError");
+	c->remote_error = PyObject_GetAttrString(errors, "RemoteError");
 	Py_DECREF(errors);
 	return PyErr_Occurred() ? -1 : 0;
 }
@@ -32,6 +34,8 @@ hb_client_traverse(struct hb_client *c, visitproc visit, void *arg)
 	Py_VISIT(c->timeout_error);
 	Py_VISIT(c->connection_error);
 	Py_VISIT(c->permission_error);
+	Py_VISIT(c->call_error);
+	Py_VISIT(c->remote_error);
 	return 0;
 }
 
@@ -44,6 +48,8 @@ hb_client_clear(struct hb_client *c)
 	Py_CLEAR(c->timeout_error);
 	Py_CLEAR(c->connection_error);
 	Py_CLEAR(c->permission_error);
+	Py_CLEAR(c->call_error);
+	Py_CLEAR(c->remote_error);
 	while ((s = c->spare) != NULL) {
 		c->spare = s->next;
 		hb_buf_free(&s->request);

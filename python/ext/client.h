@@ -23,10 +23,8 @@ struct hb_scratch {
 struct hb_client {
 	struct hb_link *link; /* made by the first call, kept to the end of the process: threads may be in it */
 	struct hb_scratch *spare;
-	PyObject *error, *timeout_error, *connection_error, *permission_error;
+	PyObject *error, *timeout_error, *connection_error, *permission_error, *call_error, *remote_error;
 };
-
-enum { HB_CLIENT_TIMEOUT = 5000 }; /* milliseconds for a call that waits for nobody */
 
 int hb_client_init(struct hb_client *c);
 int hb_client_traverse(struct hb_client *c, visitproc visit, void *arg);

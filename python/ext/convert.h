@@ -42,6 +42,9 @@ PyObject *hb_convert_from_term(struct hb_convert *c, const void *p, size_t len);
 /* The object for the element that r reads next, whose token t is. */
 PyObject *hb_convert_from_token(struct hb_convert *c, struct hb_term_reader *r, const struct hb_term_token *t);
 
+/* Appends a binary that holds the encoded value, its version byte in front; -1 as above. */
+int hb_convert_to_binary(struct hb_convert *c, PyObject *value, struct hb_buf *out);
+
 /*
  * Stored values: an int (no bool) as an integer, which the companion can
  * count with, anything else as a binary that holds the encoded value.

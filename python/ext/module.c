@@ -1,7 +1,7 @@
 /* The extension module _hornbeam. */
 #include "module.h"
 
-#include "state.h"
+#include "blocking.h"
 
 static PyObject *
 module_encode(PyObject *module, PyObject *value)
@@ -55,7 +55,7 @@ module_exec(PyObject *module)
 		return -1;
 	if (PyModule_AddStringConstant(module, "version", PACKAGE_VERSION) == -1)
 		return -1;
-	return PyModule_AddFunctions(module, hb_state_methods);
+	return PyModule_AddFunctions(module, hb_blocking_methods);
 }
 
 static int

@@ -459,12 +459,10 @@ hb_convert_to_term(struct hb_convert *c, PyObject *value, struct hb_buf *out)
 }
 
 int
-hb_convert_to_stored(struct hb_convert *c, PyObject *value, struct hb_buf *out)
+hb_convert_to_binary(struct hb_convert *c, PyObject *value, struct hb_buf *out)
 {
 	size_t start = out->len;
 
-	if (PyLong_Check(value) && !PyBool_Check(value))
-		return hb_convert_int_to_term(value, out);
 	/* the binary's header is filled in when its length is known */
 	hb_term_put_binary(out, NULL, 0);
 	hb_term_put_version(out);
@@ -474,4 +472,12 @@ hb_convert_to_stored(struct hb_convert *c, PyObject *value, struct hb_buf *out)
 	}
 	hb_put_u32(out->data + start + 1, (uint32_t)(out->len - start - 5));
 	return 0;
+}
+
+int
+hb_convert_to_stored(struct hb_convert *c, PyObject *value, struct hb_buf *out)
+{
+	if (PyLong_Check(value) && !PyBool_Check(value))
+		return hb_convert_int_to_term(value, out);
+	return hb_convert_to_binary(c, value, out);
 }

@@ -18,6 +18,7 @@ Every function may raise, besides what it says itself:
   HornbeamPermissionError    not for this user; also a PermissionError
 """
 
+from ._calls import call, cast, node, nodes, rpc_call, rpc_cast
 from ._errors import (
     CallError,
     HornbeamConnectionError,
@@ -57,6 +58,12 @@ __all__ = [
     "RemoteError",
     "Term",
     "__version__",
+    "call",
+    "cast",
+    "node",
+    "nodes",
+    "rpc_call",
+    "rpc_cast",
     "state_add",
     "state_cas",
     "state_decr",
