@@ -100,7 +100,7 @@ open_loop(struct hb_master *m, const struct hb_options *options, struct hb_liste
 	m->base = event_base_new();
 	if (m->base == NULL)
 		return hb_error_set(err, HB_ERROR_SYSTEM, "cannot make an event loop");
-	m->companion = hb_companion_new(options->attached != NULL ? &hb_companion_attached : &hb_companion_embedded, m, err);
+	m->companion = hb_companion_new(options->attached ? &hb_companion_attached : &hb_companion_embedded, m, err);
 	if (m->companion == NULL)
 		return -1;
 	m->workers = hb_workers_new(m, options->watch);
@@ -174,8 +174,7 @@ serve(struct hb_config *config, const char *file, const struct hb_options *given
 	options.file = named;
 	hb_info("master: hornbeamd " PACKAGE_VERSION " with Python " HB_PYTHON_VERSION " starts, configuration %s",
 	    m.config_file != NULL ? m.config_file : "from the command line and the environment");
-	m.link_path = options.attached != NULL ? hb_xstrdup(options.attached)
-	                                       : hb_xasprintf("%s.link", config->control.socket);
+	m.link_path = hb_xasprintf("%s.link", config->control.socket);
 	hb_notify_init();
 	hb_limits_apply(config);
 	if (hb_check_applications(config, file, err) == -1 || open_sockets(&m, config, &control, err) == -1 ||

@@ -21,7 +21,7 @@ static const struct option longs[] = {
 	{ "print-config", optional_argument, NULL, OPT_PRINT_CONFIG },
 	{ "set", required_argument, NULL, OPT_SET },
 	{ "watch", no_argument, NULL, OPT_WATCH },
-	{ "attached", required_argument, NULL, OPT_ATTACHED },
+	{ "attached", no_argument, NULL, OPT_ATTACHED },
 	{ "worker", required_argument, NULL, OPT_WORKER },
 	{ "slot", required_argument, NULL, OPT_SLOT },
 	{ "verbose", no_argument, NULL, 'v' },
@@ -32,7 +32,7 @@ static const struct option longs[] = {
 
 static const char usage[] =
     "usage: hornbeamd [-c FILE] [--check] [--print-config[=json]] [--set KEY=VALUE] [--watch]\n"
-    "                 [--attached=LINK] [-v] [-V] [-h]\n"
+    "                 [--attached] [-v] [-V] [-h]\n"
     "\n"
     "Serves Python web applications; runs in the foreground and logs to standard error.\n"
     "\n"
@@ -41,7 +41,7 @@ static const char usage[] =
     "      --print-config     print the whole configuration as YAML and exit; =json: as JSON\n"
     "      --set KEY=VALUE    set one key, such as workers=2 or limits.body=1G\n"
     "      --watch            reload when a source of the application is saved\n"
-    "      --attached=LINK    the companion is the Erlang node that starts this and listens at LINK\n"
+    "      --attached         the companion is the Erlang node that starts this\n"
     "  -v, --verbose          log more\n"
     "  -V, --version          print the version and exit\n"
     "  -h, --help             print this text and exit\n"
@@ -147,7 +147,7 @@ take(struct hb_options *o, int opt, size_t *sets, const char *arg, struct hb_err
 	case OPT_SLOT:
 		return set_slot(o, err);
 	case OPT_ATTACHED:
-		o->attached = optarg;
+		o->attached = true;
 		return 0;
 	case OPT_WATCH:
 		o->watch = true;

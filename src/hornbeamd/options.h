@@ -28,7 +28,7 @@ struct hb_options {
 	unsigned worker;       /* the index, for HB_ACTION_WORKER */
 	unsigned slot;         /* of its counters */
 	bool watch;            /* --watch */
-	const char *attached;  /* of --attached: the link of a companion that runs; NULL: start one */
+	bool attached;         /* --attached */
 };
 
 /* Parses argv (which getopt may permute).  -1 with HB_ERROR_USAGE and a message in err. */

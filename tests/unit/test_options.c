@@ -34,7 +34,7 @@ START_TEST(without_options_it_runs)
 	ck_assert(!o.file_given);
 	ck_assert_uint_eq(o.verbose, 0);
 	ck_assert_ptr_null(o.sets[0]);
-	ck_assert_ptr_null(o.attached);
+	ck_assert(!o.attached);
 	hb_options_free(&o);
 }
 END_TEST
@@ -44,7 +44,7 @@ START_TEST(every_option_is_taken)
 	struct hb_options o;
 	struct hb_error err;
 
-	ck_assert_int_eq(parse("-c a.yaml --set a=b --set c=d=e --watch --attached=/run/l -vv --check", &o, &err), 0);
+	ck_assert_int_eq(parse("-c a.yaml --set a=b --set c=d=e --watch --attached -vv --check", &o, &err), 0);
 	ck_assert_int_eq(o.action, HB_ACTION_CHECK);
 	ck_assert_str_eq(o.file, "a.yaml");
 	ck_assert(o.file_given);
@@ -53,7 +53,7 @@ START_TEST(every_option_is_taken)
 	ck_assert_ptr_null(o.sets[2]);
 	ck_assert_uint_eq(o.verbose, 2);
 	ck_assert(o.watch);
-	ck_assert_str_eq(o.attached, "/run/l");
+	ck_assert(o.attached);
 	hb_options_free(&o);
 }
 END_TEST
