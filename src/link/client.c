@@ -390,9 +390,37 @@ run(struct hb_link *link, struct hb_conn *conn, struct hb_call *call, int64_t de
 		hb_conn_hand_over(conn);
 		if (ask_hook(link, call->err) == -1) {
 			call->done = true;
+			call->result = -1; /* though its reply may have come meanwhile */
 			break;
 		}
 	}
+}
+
+/* Whether the companion has a process for the operation, which should not run on for nobody. */
+static bool
+can_be_stopped(enum hb_link_op op)
+{
+	return op == HB_OP_CALL || op == HB_OP_RPC_CALL;
+}
+
+/* Takes the call off the connection, whatever became of it. */
+static void
+leave(struct hb_link *link, struct hb_conn *conn, struct hb_call *call)
+{
+	bool given_up = call->done && call->result == -1 && call->err->kind == HB_ERROR_INTERRUPT;
+
+	hb_conn_remove(conn, call);
+	if (given_up && can_be_stopped(call->op) && !conn->lost) {
+		hb_conn_cancel(conn, call);
+		if (hb_conn_push(conn, NULL) == -1) {
+			struct hb_error why;
+
+			say_lost(link, &why);
+			lose(link, conn, &why);
+		}
+	}
+	hb_conn_hand_over(conn);
+	release(conn);
 }
 
 int
@@ -424,9 +452,7 @@ hb_link_call(struct hb_link *link, enum hb_link_op op, struct hb_buf *request, i
 		run(link, conn, &call, deadline);
 		if (forks != link->forks)
 			break;
-		hb_conn_remove(conn, &call);
-		hb_conn_hand_over(conn);
-		release(conn);
+		leave(link, conn, &call);
 	}
 	pthread_mutex_unlock(&link->lock);
 	if (call.has_cond && forks == link->forks)

@@ -28,6 +28,7 @@ hb_conn_free(struct hb_conn *conn)
 		return;
 	close(conn->fd);
 	hb_buf_free(&conn->tail);
+	hb_buf_free(&conn->notes);
 	free(conn);
 }
 
@@ -110,30 +111,62 @@ send_some(int fd, const unsigned char *p, size_t n)
 	return sent == -1 && (errno == EAGAIN || errno == ENOBUFS) ? 0 : sent;
 }
 
+static int
+push_tail(struct hb_conn *conn)
+{
+	ssize_t n = send_some(conn->fd, conn->tail.data + conn->tail_off, conn->tail.len - conn->tail_off);
+
+	if (n <= 0)
+		return n == 0 ? 1 : -1;
+	conn->tail_off += (size_t)n;
+	if (conn->tail_off == conn->tail.len) {
+		hb_buf_free(&conn->tail);
+		conn->tail_off = 0;
+	}
+	return 0;
+}
+
+static int
+push_call(struct hb_conn *conn, struct hb_call *call)
+{
+	ssize_t n = send_some(conn->fd, call->data + call->off, call->len - call->off);
+
+	if (n <= 0)
+		return n == 0 ? 1 : -1;
+	call->off += (size_t)n;
+	call->sent = call->off == call->len;
+	conn->partial = call->sent ? NULL : call;
+	return 0;
+}
+
 int
 hb_conn_push(struct hb_conn *conn, struct hb_call *call)
 {
-	ssize_t n;
+	int rc;
 
-	while (conn->tail_off < conn->tail.len) {
-		n = send_some(conn->fd, conn->tail.data + conn->tail_off, conn->tail.len - conn->tail_off);
-		if (n <= 0)
-			return (int)n;
-		conn->tail_off += (size_t)n;
-		if (conn->tail_off == conn->tail.len) {
-			hb_buf_free(&conn->tail);
-			conn->tail_off = 0;
+	do {
+		if (conn->notes.len > 0 && conn->partial == NULL && conn->tail.len == 0) {
+			conn->tail = conn->notes;
+			hb_buf_init(&conn->notes);
 		}
-	}
-	while (hb_conn_wants_write(conn, call)) {
-		n = send_some(conn->fd, call->data + call->off, call->len - call->off);
-		if (n <= 0)
-			return (int)n;
-		call->off += (size_t)n;
-		call->sent = call->off == call->len;
-		conn->partial = call->sent ? NULL : call;
-	}
-	return 0;
+		if (conn->tail_off < conn->tail.len)
+			rc = push_tail(conn);
+		else if (call != NULL && hb_conn_wants_write(conn, call))
+			rc = push_call(conn, call);
+		else
+			rc = 1;
+	} while (rc == 0);
+	return rc == -1 ? -1 : 0;
+}
+
+void
+hb_conn_cancel(struct hb_conn *conn, const struct hb_call *call)
+{
+	if (!call->sent && call->off == 0)
+		return;
+	hb_frame_cancel(&conn->notes, call->id);
+	/* One that finds no room is missed: the deadline stops the call. */
+	conn->notes.failed = false;
 }
 
 static struct hb_call *

@@ -48,6 +48,7 @@ struct hb_conn {
 	struct hb_call *partial; /* the call whose frame is partly out; nobody else may send */
 	struct hb_buf tail;      /* the rest of a frame whose caller gave up in its middle */
 	size_t tail_off;
+	struct hb_buf notes;     /* whole frames that nobody waits for; they go between two others */
 	/* The frame that is coming in, when its payload did not end with the buffer. */
 	struct hb_frame head;
 	struct hb_call *into; /* NULL: nobody waits for it any more */
@@ -66,7 +67,10 @@ void hb_conn_remove(struct hb_conn *conn, struct hb_call *call);
 /* Leaves the rest of the call's frame to the tail, so that its thread may go elsewhere for a while. */
 void hb_conn_set_aside(struct hb_conn *conn, struct hb_call *call);
 
-/* Sends what goes without waiting, the tail first; -1: the other side is gone. */
+/* Tells the companion that the answer to the call, which is being given up, is not wanted. */
+void hb_conn_cancel(struct hb_conn *conn, const struct hb_call *call);
+
+/* Sends what goes without waiting, the tail first, and the call's frame unless NULL; -1: the other side is gone. */
 int hb_conn_push(struct hb_conn *conn, struct hb_call *call) HB_WARN_UNUSED;
 /* Whether the call has bytes to send and it is its turn. */
 bool hb_conn_wants_write(const struct hb_conn *conn, const struct hb_call *call);

@@ -87,6 +87,20 @@ hb_frame_error_class(enum hb_error_kind kind)
 }
 
 void
+hb_frame_cancel(struct hb_buf *out, uint32_t id)
+{
+	size_t start = out->len;
+
+	if (hb_buf_reserve(out, HB_LINK_HEADER) == NULL)
+		return;
+	out->len += HB_LINK_HEADER;
+	hb_term_put_version(out);
+	hb_term_put_int(out, id);
+	if (!out->failed)
+		hb_frame_header(out->data + start, out->len - start, HB_OP_CANCEL, 0, 0, 0);
+}
+
+void
 hb_frame_error(const void *payload, size_t len, struct hb_error *err)
 {
 	struct hb_term_reader reader;

@@ -33,6 +33,8 @@ int64_t hb_frame_parse(const unsigned char *p, size_t len, struct hb_frame *fram
     struct hb_error *err) HB_WARN_UNUSED;
 /* The deadline field for a point on hb_clock_ms()'s scale (0: none). */
 uint32_t hb_frame_deadline(int64_t clock_ms);
+/* Appends the whole frame that cancels the request of that id. */
+void hb_frame_cancel(struct hb_buf *out, uint32_t id);
 /* Reads an error reply's payload {Class, Text} into err: its kind and text. */
 void hb_frame_error(const void *payload, size_t len, struct hb_error *err);
 /* The class that tells this kind. */

@@ -691,6 +691,84 @@ START_TEST(hook_ends_a_wait_after_a_signal)
 }
 END_TEST
 
+/* Reads what is meant to be a call of so many bytes, its cancellation and a request, and answers that alone. */
+static void
+serve_cancelled(struct fake *f, int fd, int nth)
+{
+	struct hb_buf buf = HB_BUF_INIT;
+	struct hb_term_reader r;
+	struct hb_frame frame;
+	int64_t cancelled;
+	uint32_t id;
+
+	fake_hello(f, fd, PACKAGE_VERSION);
+	ck_assert_uint_eq(nth, 0);
+	fake_await(f, 1);
+	ck_assert(fake_read(f, fd, &buf, &frame));
+	ck_assert_int_eq(frame.op, HB_OP_CALL);
+	id = frame.id;
+	ck_assert(fake_read(f, fd, &buf, &frame));
+	ck_assert_int_eq(frame.op, HB_OP_CANCEL);
+	ck_assert_int_eq(hb_term_open(&r, frame.payload, frame.len, &err), 0);
+	ck_assert_int_eq(hb_term_want_int(&r, &cancelled, &err), 0);
+	ck_assert_int_eq(cancelled, id);
+	hb_buf_free(&buf);
+	fake_echo(f, fd);
+}
+
+/* Calls a function with so many bytes, which a signal ends. */
+static void
+interrupt_call(size_t size)
+{
+	struct hb_buf request = HB_BUF_INIT;
+
+	hb_link_begin(&request);
+	ck_assert_ptr_nonnull(hb_buf_reserve(&request, size));
+	memset(request.data + request.len, 'x', size);
+	request.len += size;
+	alarm_in(30);
+	ck_assert_int_eq(hb_link_call(link_, HB_OP_CALL, &request, hb_clock_ms() + 10000, &reply, &err), -1);
+	ck_assert_int_eq(err.kind, HB_ERROR_INTERRUPT);
+	hb_buf_free(&request);
+}
+
+START_TEST(call_that_is_interrupted_is_cancelled)
+{
+	fake_start(&fake, serve_cancelled);
+	open_link(HB_LINK_DIRECT, hook_that_stops);
+	atomic_store(&fake.flag, 1);
+	interrupt_call(10);
+	ASSERT_SAYS("after", 10000, "after");
+	ck_assert_int_eq(fake.requests, 3);
+	stop();
+}
+END_TEST
+
+START_TEST(call_that_is_interrupted_in_its_own_frame_is_cancelled_behind_it)
+{
+	fake_start(&fake, serve_cancelled);
+	open_link(HB_LINK_DIRECT, hook_that_stops);
+	interrupt_call(4000000);
+	atomic_store(&fake.flag, 1);
+	ASSERT_SAYS("after", 10000, "after");
+	ck_assert_int_eq(fake.requests, 3);
+	stop();
+}
+END_TEST
+
+START_TEST(state_that_is_interrupted_is_not_cancelled)
+{
+	fake_start(&fake, serve_deaf);
+	open_link(HB_LINK_DIRECT, hook_that_stops);
+	alarm_in(30);
+	ASSERT_FAILS("x", 10000, HB_ERROR_INTERRUPT);
+	atomic_store(&fake.flag, 1);
+	ASSERT_SAYS("after", 10000, "after");
+	ck_assert_int_eq(fake.requests, 2);
+	stop();
+}
+END_TEST
+
 /* Holds its first request back until another one came. */
 static void
 serve_nested(struct fake *f, int fd, int nth)
@@ -850,6 +928,9 @@ unit_suite(void)
 	tcase_add_test(t, big_requests_and_big_replies_do_not_block_each_other);
 	tcase_add_test(t, hook_ends_a_wait_after_a_signal);
 	tcase_add_test(t, hook_may_make_calls_of_its_own);
+	tcase_add_test(t, call_that_is_interrupted_is_cancelled);
+	tcase_add_test(t, call_that_is_interrupted_in_its_own_frame_is_cancelled_behind_it);
+	tcase_add_test(t, state_that_is_interrupted_is_not_cancelled);
 	tcase_add_test(t, call_that_wakes_up_in_a_child_ends_there_and_goes_on_in_the_parent);
 	tcase_add_test(t, control_socket_hands_a_link_over_or_says_that_the_companion_is_down);
 	tcase_add_test(t, calls_to_the_master_need_no_hello);
