@@ -10,6 +10,7 @@
 #include "config/keys.h"
 #include "config/kinds.h"
 #include "config/names.h"
+#include "config/whole.h"
 
 #define VARIABLE_PREFIX "HORNBEAM_"
 
@@ -68,7 +69,7 @@ abroad(const char *name)
 		{ "graceful_timeout", "timeouts.graceful" }, { "accesslog", "log.access" },
 		{ "access_log", "log.access" }, { "loglevel", "log.level" }, { "log_level", "log.level" },
 		{ "forwarded_allow_ips", "forwarded.trust" }, { "proxy_headers", "forwarded.trust" },
-		{ "uid", "user" }, { "gid", "group" },
+		{ "uid", "user" }, { "gid", "group" }, { "erlang.cookie", "erlang.cookie_file" },
 	};
 
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -99,9 +100,9 @@ suggestion(const char *path)
 			names[n++] = sections[s++];
 		}
 	}
-	near = elsewhere(path);
+	near = abroad(path);
 	if (near == NULL)
-		near = abroad(path);
+		near = elsewhere(path);
 	if (near == NULL)
 		near = hb_str_nearest(path, names);
 	if (near != NULL)
@@ -148,6 +149,7 @@ apply_map(struct hb_config_reader *r, const struct hb_yaml_node *map, struct hb_
 		if (key != NULL) {
 			if (hb_config_value_set(r, key, value, config) == -1)
 				return -1;
+			hb_config_place_set(config, key, r, value->line);
 		} else if (!is_section(r->key)) {
 			return unknown(r, name->line);
 		} else if (value->kind == HB_YAML_MAP) {
@@ -180,8 +182,8 @@ hb_config_apply(struct hb_config_reader *r, const struct hb_yaml_node *root, str
 static struct hb_yaml_node *
 parse_value(struct hb_config_reader *r, const struct hb_config_key *key, bool section, const char *text)
 {
-	bool list = key != NULL && !hb_config_kind_is_scalar(key->kind) && key->kind != HB_KIND_MAP;
-	bool map = section || (key != NULL && key->kind == HB_KIND_MAP);
+	bool map = section || (key != NULL && hb_config_kind_is_map(key->kind));
+	bool list = key != NULL && !hb_config_kind_is_scalar(key->kind) && !map;
 	struct hb_yaml_error yaml;
 	struct hb_yaml_node *node;
 
@@ -201,7 +203,7 @@ map_of(const char *path)
 	for (const struct hb_config_key *key = hb_config_keys; key->path != NULL; key++) {
 		size_t n = strlen(key->path);
 
-		if (key->kind == HB_KIND_MAP && strncmp(key->path, path, n) == 0 && path[n] == '.')
+		if (hb_config_kind_is_map(key->kind) && strncmp(key->path, path, n) == 0 && path[n] == '.')
 			return key;
 	}
 	return NULL;

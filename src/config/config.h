@@ -30,12 +30,18 @@ struct hb_config_app {
 	int64_t timeout; /* milliseconds; 0: timeouts.request */
 };
 
-struct hb_config_env {
+/* An entry of a mapping of names to strings. */
+struct hb_config_pair {
 	char *name;
 	char *value;
 };
 
 enum hb_config_lifespan { HB_LIFESPAN_AUTO, HB_LIFESPAN_ON, HB_LIFESPAN_OFF };
+
+/* What becomes of a request whose hooks cannot run. */
+enum hb_config_when_down { HB_WHEN_DOWN_REFUSE, HB_WHEN_DOWN_PASS };
+/* In the place of a hook's "module:function": a fun in the node that hornbeamd is attached to. */
+#define HB_CONFIG_ATTACHED "attached"
 
 enum hb_log_format { HB_LOG_FORMAT_TEXT, HB_LOG_FORMAT_JSON };
 enum hb_access_format { HB_ACCESS_COMMON, HB_ACCESS_COMBINED, HB_ACCESS_JSON };
@@ -49,7 +55,7 @@ struct hb_config {
 		char **path;
 		size_t path_count;
 		char *venv; /* NULL: none */
-		struct hb_config_env *env;
+		struct hb_config_pair *env;
 		size_t env_count;
 	} python;
 	unsigned workers; /* already resolved from auto */
@@ -86,11 +92,36 @@ struct hb_config {
 		enum hb_access_format access_format;
 	} log;
 	struct {
+		char *node;        /* "name@host"; NULL: no distribution */
+		char *listen;      /* IP address of the distribution */
+		unsigned port;     /* 0: any */
+		bool epmd;
+		char *cookie_file;
+		char *tls;         /* file of options of ssl; NULL: no TLS */
+		char **connect;    /* "name@host" */
+		size_t connect_count;
 		char **code_path;
 		size_t code_path_count;
+		char **applications;
+		size_t applications_count;
 	} erlang;
+	struct hb_config_pair *functions; /* the value is "module:function" */
+	size_t functions_count;
+	struct {
+		char *on_request, *on_response, *on_error; /* "module:function" or HB_CONFIG_ATTACHED; NULL: none */
+		int64_t timeout;                           /* milliseconds */
+		enum hb_config_when_down when_down;
+	} hooks;
+	struct {
+		unsigned queue; /* messages of a subscriber */
+	} pubsub;
+	struct {
+		char **allow; /* "node:module:function" patterns */
+		size_t allow_count;
+	} rpc;
 	char *user;  /* NULL: as started */
 	char *group; /* NULL: as started */
+	struct hb_config_place *places; /* of the loader: where each row was set last */
 };
 
 struct hb_config_source {

@@ -8,6 +8,7 @@
 #include "config/config.h"
 #include "config/keys.h"
 #include "config/kinds.h"
+#include "config/lists.h"
 
 struct writer {
 	enum hb_config_form form;
@@ -132,17 +133,17 @@ static void
 put_entry(struct writer *w, const struct hb_config_key *key, const void *at, size_t i)
 {
 	char *const *strings;
-	const struct hb_config_env *env;
+	const struct hb_config_pair *pairs;
 	const char *items;
 
-	if (key->kind == HB_KIND_PATHS || key->kind == HB_KIND_PEERS) {
+	if (hb_config_kind_is_list(key->kind)) {
 		memcpy(&strings, at, sizeof strings);
 		put_text(w, strings[i]);
-	} else if (key->kind == HB_KIND_MAP) {
-		memcpy(&env, at, sizeof env);
-		put_text(w, env[i].name);
+	} else if (hb_config_kind_is_map(key->kind)) {
+		memcpy(&pairs, at, sizeof pairs);
+		put_text(w, pairs[i].name);
 		hb_buf_add_str(w->out, ": ");
-		put_quoted(w, env[i].value);
+		put_quoted(w, pairs[i].value);
 	} else {
 		memcpy(&items, at, sizeof items);
 		put_item(w, key->items->keys, items + i * key->items->size);
@@ -153,7 +154,7 @@ static void
 put_value(
     struct writer *w, const struct hb_config_key *key, const struct hb_config *config, const char *indent)
 {
-	bool map = key->kind == HB_KIND_MAP;
+	bool map = hb_config_kind_is_map(key->kind);
 	size_t count;
 
 	if (hb_config_kind_is_scalar(key->kind)) {

@@ -29,6 +29,7 @@ enum {
 static const char *const levels[] = { "debug", "info", "warning", "error", NULL };
 static const char *const access_formats[] = { "common", "combined", "json", NULL };
 static const char *const interfaces[] = { "auto", "wsgi", "asgi", NULL };
+static const char *const when_down[] = { "refuse", "pass", NULL };
 static const char *const lifespans[] = { "auto", "on", "off", NULL };
 
 static const struct hb_config_key listen_keys[] = {
@@ -126,8 +127,38 @@ const struct hb_config_key hb_config_keys[] = {
 	    FIELD(hb_config, log.access), .max = PATH_LENGTH_MAX },
 	{ "log.access_format", "combined", "form of an access log line", .kind = HB_KIND_ENUM,
 	    FIELD(hb_config, log.access_format), .names = access_formats },
+	{ "erlang.node", NULL, "name of the companion as a node of a cluster", .kind = HB_KIND_NODE,
+	    FIELD(hb_config, erlang.node), .max = NAME_LENGTH_MAX },
+	{ "erlang.listen", "127.0.0.1", "address that other nodes connect to", .kind = HB_KIND_IP,
+	    FIELD(hb_config, erlang.listen) },
+	NUMBER(erlang, port, "0", 0, 65535, "port that other nodes connect to; 0 is any"),
+	{ "erlang.epmd", "false", "whether the node is registered with epmd", .kind = HB_KIND_BOOL,
+	    FIELD(hb_config, erlang.epmd) },
+	{ "erlang.cookie_file", HB_STATEDIR "/cookie", "file with the secret that the nodes of a cluster share",
+	    .kind = HB_KIND_PATH, FIELD(hb_config, erlang.cookie_file), .max = PATH_LENGTH_MAX },
+	{ "erlang.tls", NULL, "file with options for TLS between nodes", .kind = HB_KIND_PATH,
+	    FIELD(hb_config, erlang.tls), .max = PATH_LENGTH_MAX },
+	{ "erlang.connect", "[]", "nodes that are kept connected", .kind = HB_KIND_NODES,
+	    COUNTED(hb_config, erlang.connect), .max = 1024 },
 	{ "erlang.code_path", "[]", "directories of compiled Erlang modules for the companion",
 	    .kind = HB_KIND_PATHS, COUNTED(hb_config, erlang.code_path), .max = PATH_LENGTH_MAX },
+	{ "erlang.applications", "[]", "Erlang applications that run in the companion", .kind = HB_KIND_OTP_APPS,
+	    COUNTED(hb_config, erlang.applications), .max = 256 },
+	{ "functions", "{}", "Erlang functions that Python calls by name", .kind = HB_KIND_FUNCTIONS,
+	    COUNTED(hb_config, functions), .max = 10000 },
+	{ "hooks.on_request", NULL, "Erlang function that sees each request first", .kind = HB_KIND_HOOK,
+	    FIELD(hb_config, hooks.on_request) },
+	{ "hooks.on_response", NULL, "Erlang function that sees each response", .kind = HB_KIND_HOOK,
+	    FIELD(hb_config, hooks.on_response) },
+	{ "hooks.on_error", NULL, "Erlang function that answers for what failed", .kind = HB_KIND_HOOK,
+	    FIELD(hb_config, hooks.on_error) },
+	{ "hooks.timeout", "5s", "for a hook", .kind = HB_KIND_DURATION, FIELD(hb_config, hooks.timeout), .min = 1,
+	    .max = DAY },
+	{ "hooks.when_down", "refuse", "what becomes of requests while no hook can run", .kind = HB_KIND_ENUM,
+	    FIELD(hb_config, hooks.when_down), .names = when_down },
+	NUMBER(pubsub, queue, "1000", 1, 1000000, "messages that a subscriber may have unread"),
+	{ "rpc.allow", "['*']", "patterns of what rpc may call", .kind = HB_KIND_PATTERNS,
+	    COUNTED(hb_config, rpc.allow), .max = 1024 },
 	{ "user", NULL, "user to become after the start as root", .kind = HB_KIND_STRING, FIELD(hb_config, user),
 	    .max = NAME_LENGTH_MAX },
 	{ "group", NULL, "group to become after the start as root", .kind = HB_KIND_STRING, FIELD(hb_config, group),

@@ -20,15 +20,22 @@ enum hb_config_kind {
 	HB_KIND_SIZE,     /* uint64_t, bytes */
 	HB_KIND_ENUM,     /* an enum, by names */
 	HB_KIND_MODE,     /* unsigned, octal; 0: none */
-	HB_KIND_STRING,   /* char *, and so the next four; max is the length */
+	HB_KIND_STRING,   /* char *, and so the next eight; max is the length */
 	HB_KIND_PATH,
 	HB_KIND_ADDRESS,
 	HB_KIND_MOUNT,
 	HB_KIND_APP,
-	HB_KIND_ACCESS, /* off, - or a file */
-	HB_KIND_PATHS,  /* char **, and a count */
-	HB_KIND_PEERS,  /* the same: addresses, networks and "unix:" */
-	HB_KIND_MAP,    /* struct hb_config_env *, and a count */
+	HB_KIND_ACCESS,   /* off, - or a file */
+	HB_KIND_IP,       /* an address without a port */
+	HB_KIND_NODE,     /* name@host */
+	HB_KIND_HOOK,     /* an Erlang function as module:function, or attached */
+	HB_KIND_PATHS,    /* char **, and a count */
+	HB_KIND_PEERS,    /* the same: addresses, networks and "unix:" */
+	HB_KIND_NODES,    /* the same */
+	HB_KIND_OTP_APPS, /* the same: names of Erlang applications */
+	HB_KIND_PATTERNS, /* the same: node:module:function, with * */
+	HB_KIND_MAP,      /* struct hb_config_pair *, and a count: variables */
+	HB_KIND_FUNCTIONS, /* the same: names and module:function */
 	HB_KIND_ITEMS   /* structs with keys of their own, and a count */
 };
 

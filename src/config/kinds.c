@@ -7,6 +7,8 @@
 
 #include "common/str.h"
 #include "config/config.h"
+#include "config/erlang.h"
+#include "config/lists.h"
 #include "config/names.h"
 #include "config/scalars.h"
 
@@ -61,65 +63,6 @@ set_scalar(const struct hb_config_reader *r, const struct hb_config_key *key, co
 	return result == 1 ? 0 : -1;
 }
 
-static void
-free_strings(char **strings, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		free(strings[i]);
-	free(strings);
-}
-
-/* Checks an entry of a list of strings; returns owned, or NULL with the cause. */
-static char *
-list_entry(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node)
-{
-	bool peers = key->kind == HB_KIND_PEERS;
-	char *entry = NULL;
-
-	if (node->kind != HB_YAML_SCALAR || hb_yaml_is_null(node) || node->text[0] == '\0')
-		hb_config_expected(r, node, peers ? HB_CONFIG_PEER_EXPECTED : "a path");
-	else if (!peers)
-		entry = hb_config_path(r, key, node->line, node->text);
-	else if (hb_config_peer(r, node, &entry) == 0)
-		hb_config_expected(r, node, HB_CONFIG_PEER_EXPECTED);
-	return entry;
-}
-
-static int
-set_strings(
-    struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *base)
-{
-	const struct hb_yaml_node *one[] = {node};
-	const struct hb_yaml_node *const *items = one;
-	size_t n = 1, keylen = strlen(r->key);
-	char **strings;
-
-	if (node->kind == HB_YAML_LIST) {
-		items = (const struct hb_yaml_node *const *)node->items;
-		n = node->count;
-	} else if (node->kind == HB_YAML_MAP || hb_yaml_is_null(node)) {
-		return hb_config_expected(r, node, key->kind == HB_KIND_PATHS ? "a list of paths" : "a list");
-	}
-	if (key->kind == HB_KIND_PEERS && n > (size_t)key->max)
-		return hb_config_fail(r, node->line, "more than %zu entries", (size_t)key->max);
-	strings = hb_xcalloc(n, sizeof *strings);
-	for (size_t i = 0; i < n; i++) {
-		if (node->kind == HB_YAML_LIST)
-			snprintf(r->key + keylen, sizeof r->key - keylen, "[%zu]", i);
-		strings[i] = list_entry(r, key, items[i]);
-		if (strings[i] == NULL)
-			goto fail;
-	}
-	r->key[keylen] = '\0';
-	free_strings(*(char ***)field(key, base), *field_count(key, base));
-	*(char ***)field(key, base) = strings;
-	*field_count(key, base) = n;
-	return 0;
-fail:
-	free_strings(strings, n);
-	return -1;
-}
-
 static int
 check_variable(struct hb_config_reader *r, const struct hb_yaml_node *name, const struct hb_yaml_node *value)
 {
@@ -136,34 +79,50 @@ check_variable(struct hb_config_reader *r, const struct hb_yaml_node *name, cons
 	return 0;
 }
 
+bool
+hb_config_kind_is_map(enum hb_config_kind kind)
+{
+	return kind == HB_KIND_MAP || kind == HB_KIND_FUNCTIONS;
+}
+
+static int
+check_pair(const struct hb_config_key *key, struct hb_config_reader *r, const struct hb_yaml_node *name,
+    const struct hb_yaml_node *value)
+{
+	return key->kind == HB_KIND_MAP ? check_variable(r, name, value) : hb_config_check_function(r, name, value);
+}
+
 /* Adds to what is there already: mappings merge. */
 static int
 set_map(
     struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *base)
 {
-	struct hb_config_env *env = *(struct hb_config_env **)field(key, base);
+	struct hb_config_pair *pairs = *(struct hb_config_pair **)field(key, base);
 	size_t n = *field_count(key, base), keylen = strlen(r->key);
 
 	if (node->kind != HB_YAML_MAP)
-		return hb_config_expected(r, node, "a mapping of names to strings");
+		return hb_config_expected(r, node, key->kind == HB_KIND_MAP ? "a mapping of names to strings"
+									    : "a mapping of names to module:function");
 	for (size_t i = 0; i < node->count; i++) {
 		snprintf(r->key + keylen, sizeof r->key - keylen, ".%.60s", node->items[2 * i]->text);
-		if (check_variable(r, node->items[2 * i], node->items[2 * i + 1]) == -1)
+		if (check_pair(key, r, node->items[2 * i], node->items[2 * i + 1]) == -1)
 			return -1;
 	}
 	r->key[keylen] = '\0';
-	env = hb_xrealloc(env, (n + node->count) * sizeof *env);
+	if (key->max > 0 && n + node->count > (size_t)key->max)
+		return hb_config_fail(r, node->line, "more than %zu entries", (size_t)key->max);
+	pairs = hb_xrealloc(pairs, (n + node->count) * sizeof *pairs);
 	for (size_t i = 0; i < node->count; i++) {
 		size_t at = 0;
 
-		while (at < n && strcmp(env[at].name, node->items[2 * i]->text) != 0)
+		while (at < n && strcmp(pairs[at].name, node->items[2 * i]->text) != 0)
 			at++;
 		if (at == n)
-			env[n++] = (struct hb_config_env){hb_xstrdup(node->items[2 * i]->text), NULL};
-		free(env[at].value);
-		env[at].value = hb_xstrdup(node->items[2 * i + 1]->text);
+			pairs[n++] = (struct hb_config_pair){hb_xstrdup(node->items[2 * i]->text), NULL};
+		free(pairs[at].value);
+		pairs[at].value = hb_xstrdup(node->items[2 * i + 1]->text);
 	}
-	*(struct hb_config_env **)field(key, base) = env;
+	*(struct hb_config_pair **)field(key, base) = pairs;
 	*field_count(key, base) = n;
 	return 0;
 }
@@ -264,9 +223,9 @@ int
 hb_config_value_set(
     struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node, void *base)
 {
-	if (key->kind == HB_KIND_PATHS || key->kind == HB_KIND_PEERS)
-		return set_strings(r, key, node, base);
-	if (key->kind == HB_KIND_MAP)
+	if (hb_config_kind_is_list(key->kind))
+		return hb_config_list_set(r, key, node, field(key, base), field_count(key, base));
+	if (hb_config_kind_is_map(key->kind))
 		return set_map(r, key, node, base);
 	if (key->kind == HB_KIND_ITEMS)
 		return set_items(r, key, node, base);
@@ -298,16 +257,16 @@ hb_config_values_clear(const struct hb_config_key *keys, void *base)
 	for (; keys->path != NULL; keys++) {
 		void *at = field(keys, base);
 
-		if (keys->kind == HB_KIND_PATHS || keys->kind == HB_KIND_PEERS) {
-			free_strings(*(char ***)at, *field_count(keys, base));
-		} else if (keys->kind == HB_KIND_MAP) {
-			struct hb_config_env *env = *(struct hb_config_env **)at;
+		if (hb_config_kind_is_list(keys->kind)) {
+			hb_config_list_free(*(char ***)at, *field_count(keys, base));
+		} else if (hb_config_kind_is_map(keys->kind)) {
+			struct hb_config_pair *pairs = *(struct hb_config_pair **)at;
 
 			for (size_t i = 0; i < *field_count(keys, base); i++) {
-				free(env[i].name);
-				free(env[i].value);
+				free(pairs[i].name);
+				free(pairs[i].value);
 			}
-			free(env);
+			free(pairs);
 		} else if (keys->kind == HB_KIND_ITEMS) {
 			free_items(keys->items, items_get(keys, base), *field_count(keys, base));
 		} else if (hb_config_scalar(keys->kind)->owned) {

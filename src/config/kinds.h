@@ -18,6 +18,8 @@ void hb_config_values_default(const struct hb_config_key *keys, void *base);
 void hb_config_values_clear(const struct hb_config_key *keys, void *base);
 /* Whether the kind is one scalar. */
 bool hb_config_kind_is_scalar(enum hb_config_kind kind);
+/* Whether it is a mapping of names to strings. */
+bool hb_config_kind_is_map(enum hb_config_kind kind);
 
 /* What a scalar was written as: numbers and words need no quotes in YAML. */
 enum hb_config_shown { HB_SHOWN_NULL, HB_SHOWN_NUMBER, HB_SHOWN_WORD, HB_SHOWN_STRING };

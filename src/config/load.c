@@ -13,6 +13,7 @@
 #include "config/config.h"
 #include "config/keys.h"
 #include "config/kinds.h"
+#include "config/whole.h"
 
 enum { FILE_MAX = 1 << 20 };
 
@@ -156,6 +157,8 @@ hb_config_load(const struct hb_config_source *source, struct hb_error *err)
 		if (hb_config_apply_set(*set, config, err) == -1)
 			goto fail;
 	}
+	if (hb_config_check_whole(config, err) == -1)
+		goto fail;
 	return config;
 fail:
 	hb_config_free(config);
@@ -167,7 +170,7 @@ hb_config_parse(const char *text, size_t len, const char *name, struct hb_error 
 {
 	struct hb_config *config = config_new();
 
-	if (apply_yaml(text, len, name, NULL, config, err) == -1) {
+	if (apply_yaml(text, len, name, NULL, config, err) == -1 || hb_config_check_whole(config, err) == -1) {
 		hb_config_free(config);
 		return NULL;
 	}
@@ -180,5 +183,6 @@ hb_config_free(struct hb_config *config)
 	if (config == NULL)
 		return;
 	hb_config_values_clear(hb_config_keys, config);
+	hb_config_places_free(config);
 	free(config);
 }

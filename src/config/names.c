@@ -140,6 +140,12 @@ hb_config_peer(const struct hb_config_reader *r, const struct hb_yaml_node *node
 }
 
 int
+hb_config_ip(const struct hb_config_reader *r, const struct hb_yaml_node *node, char **out)
+{
+	return strcmp(node->text, "unix:") == 0 || strchr(node->text, '/') != NULL ? 0 : hb_config_peer(r, node, out);
+}
+
+int
 hb_config_mount(const struct hb_config_reader *r, const struct hb_yaml_node *node, char **out)
 {
 	const char *text = node->text;

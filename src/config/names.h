@@ -17,6 +17,8 @@ int hb_config_mount(
 /* The same for a peer or network: "127.0.0.1", "10.0.0.0/8", "::1", "unix:". */
 int hb_config_peer(
     const struct hb_config_reader *r, const struct hb_yaml_node *node, char **out) HB_WARN_UNUSED;
+/* The same for an address alone. */
+int hb_config_ip(const struct hb_config_reader *r, const struct hb_yaml_node *node, char **out) HB_WARN_UNUSED;
 #define HB_CONFIG_PEER_EXPECTED "an address, a network such as 10.0.0.0/8, or \"unix:\""
 /* "module:callable" or "module:factory()", dots allowed in both parts. */
 bool hb_config_is_app(const char *text);

@@ -9,6 +9,7 @@
 
 #include "common/str.h"
 #include "config/config.h"
+#include "config/erlang.h"
 #include "config/names.h"
 #include "config/units.h"
 
@@ -340,28 +341,52 @@ set_access(const struct hb_config_reader *r, const struct hb_config_key *key, co
 	return set_path(&as_it_stands, key, node, at);
 }
 
+typedef int hb_config_syntax(const struct hb_config_reader *r, const struct hb_yaml_node *node, char **out);
+
+static int
+set_checked(const struct hb_config_reader *r, const struct hb_yaml_node *node, void *at, hb_config_syntax *syntax)
+{
+	char *value = NULL;
+	int result = syntax(r, node, &value);
+
+	if (result == 1)
+		store_string(at, value);
+	return result;
+}
+
 static int
 set_address(const struct hb_config_reader *r, const struct hb_config_key *key,
     const struct hb_yaml_node *node, void *at)
 {
-	char *address = NULL;
-	int result = hb_config_address(r, node, &address);
-
-	if (result == 1)
-		store_string(at, address);
-	return result;
+	return set_checked(r, node, at, hb_config_address);
 }
 
 static int
 set_mount(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
     void *at)
 {
-	char *mount = NULL;
-	int result = hb_config_mount(r, node, &mount);
+	return set_checked(r, node, at, hb_config_mount);
+}
 
-	if (result == 1)
-		store_string(at, mount);
-	return result;
+static int
+set_ip(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
+    void *at)
+{
+	return set_checked(r, node, at, hb_config_ip);
+}
+
+static int
+set_node(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
+    void *at)
+{
+	return set_checked(r, node, at, hb_config_node);
+}
+
+static int
+set_hook(const struct hb_config_reader *r, const struct hb_config_key *key, const struct hb_yaml_node *node,
+    void *at)
+{
+	return set_checked(r, node, at, hb_config_hook);
 }
 
 /* The field holds "" for "/". */
@@ -398,6 +423,9 @@ static const struct hb_config_scalar scalars[] = {
 	put_string},
     [HB_KIND_MOUNT] = {"a path such as / or /shop", true, set_mount, put_mount},
     [HB_KIND_APP] = {"module:callable or module:factory()", true, set_app, put_string},
+    [HB_KIND_IP] = {"an IP address such as 127.0.0.1", true, set_ip, put_string},
+    [HB_KIND_NODE] = {HB_CONFIG_NODE_EXPECTED, true, set_node, put_string},
+    [HB_KIND_HOOK] = {HB_CONFIG_FUNCTION_EXPECTED, true, set_hook, put_string},
     [HB_KIND_ACCESS] = {"off, \"-\" or the absolute path of a file", true, set_access, put_string},
 };
 

@@ -58,6 +58,8 @@ default_sentence(const struct hb_config_key *key)
 	/* the page names the usual place, whatever this tree is configured for */
 	if (strcmp(key->fallback, HB_RUNDIR "/control.sock") == 0)
 		return hb_xstrdup("\nDefault:\n.Li /run/hornbeam/control.sock .\n");
+	if (strcmp(key->fallback, HB_STATEDIR "/cookie") == 0)
+		return hb_xstrdup("\nDefault:\n.Li /var/lib/hornbeam/cookie .\n");
 	return hb_xasprintf("\nDefault:\n.Li %s .\n", key->fallback);
 }
 

@@ -51,7 +51,12 @@ static const char everything[] =
     "state: {max_keys: 9007199254740992, max_bytes: 1G, max_value: 1}\n"
     "control: {socket: /s, group: 'true'}\n"
     "log: {level: debug, access: 'off', access_format: json}\n"
-    "erlang: {code_path: [/ebin]}\n"
+    "erlang: {code_path: [/ebin], node: shop@app1.example.org, listen: \"0:0::1\", port: 4370, epmd: true,\n"
+    "  cookie_file: /c, tls: /t, connect: [a@b.c, worker-1@192.0.2.7], applications: [shop_erl, other]}\n"
+    "functions: {get_user: \"user_db:get\", 'null': 'Elixir.Shop.Users:valid?', \"a.b c\": 'x:y'}\n"
+    "hooks: {on_request: 'h:request', on_response: attached, on_error: 'h:failed', timeout: 2s, when_down: pass}\n"
+    "pubsub: {queue: 1000000}\n"
+    "rpc: {allow: ['*:erlang:node', 'local:*:*', '*']}\n"
     "user: '0123'\n"
     "group: 'null'\n";
 
@@ -66,15 +71,37 @@ parse(const void *text, size_t len)
 }
 
 static void
-assert_env(const struct hb_config *c, const char *name, const char *value)
+assert_pair(const struct hb_config_pair *pairs, size_t n, const char *name, const char *value)
 {
-	for (size_t i = 0; i < c->python.env_count; i++) {
-		if (strcmp(c->python.env[i].name, name) == 0) {
-			ck_assert_str_eq(c->python.env[i].value, value);
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(pairs[i].name, name) == 0) {
+			ck_assert_str_eq(pairs[i].value, value);
 			return;
 		}
 	}
-	ck_abort_msg("no variable %s", name);
+	ck_abort_msg("no entry %s", name);
+}
+
+static void
+assert_env(const struct hb_config *c, const char *name, const char *value)
+{
+	assert_pair(c->python.env, c->python.env_count, name, value);
+}
+
+static void
+assert_pairs(const struct hb_config_pair *a, size_t n, const struct hb_config_pair *b, size_t m)
+{
+	ck_assert_uint_eq(n, m);
+	for (size_t i = 0; i < n; i++)
+		assert_pair(b, m, a[i].name, a[i].value);
+}
+
+static void
+assert_lists(char *const *a, size_t n, char *const *b, size_t m)
+{
+	ck_assert_uint_eq(n, m);
+	for (size_t i = 0; i < n; i++)
+		ck_assert_str_eq(a[i], b[i]);
 }
 
 static void
@@ -92,13 +119,9 @@ assert_equal(const struct hb_config *a, const struct hb_config *b)
 		ck_assert_int_eq(a->apps[i].interface, b->apps[i].interface);
 		ck_assert_int_eq(a->apps[i].timeout, b->apps[i].timeout);
 	}
-	ck_assert_uint_eq(a->python.path_count, b->python.path_count);
-	for (size_t i = 0; i < a->python.path_count; i++)
-		ck_assert_str_eq(a->python.path[i], b->python.path[i]);
+	assert_lists(a->python.path, a->python.path_count, b->python.path, b->python.path_count);
 	ck_assert_pstr_eq(a->python.venv, b->python.venv);
-	ck_assert_uint_eq(a->python.env_count, b->python.env_count);
-	for (size_t i = 0; i < a->python.env_count; i++)
-		assert_env(b, a->python.env[i].name, a->python.env[i].value);
+	assert_pairs(a->python.env, a->python.env_count, b->python.env, b->python.env_count);
 	ck_assert_uint_eq(a->workers, b->workers);
 	ck_assert_uint_eq(a->threads, b->threads);
 	ck_assert_int_eq(a->lifespan, b->lifespan);
@@ -107,10 +130,8 @@ assert_equal(const struct hb_config *a, const struct hb_config *b)
 	ck_assert_uint_eq(a->websocket.max_message, b->websocket.max_message);
 	ck_assert_int_eq(a->websocket.idle, b->websocket.idle);
 	ck_assert_int_eq(a->websocket.compression, b->websocket.compression);
-	ck_assert_uint_eq(a->forwarded.trust_count, b->forwarded.trust_count);
+	assert_lists(a->forwarded.trust, a->forwarded.trust_count, b->forwarded.trust, b->forwarded.trust_count);
 	ck_assert_int_eq(a->forwarded.host, b->forwarded.host);
-	for (size_t i = 0; i < a->forwarded.trust_count; i++)
-		ck_assert_str_eq(a->forwarded.trust[i], b->forwarded.trust[i]);
 	ck_assert_mem_eq(&a->timeouts, &b->timeouts, sizeof a->timeouts);
 	ck_assert_mem_eq(&a->limits, &b->limits, sizeof a->limits);
 	ck_assert_mem_eq(&a->state, &b->state, sizeof a->state);
@@ -119,9 +140,24 @@ assert_equal(const struct hb_config *a, const struct hb_config *b)
 	ck_assert_int_eq(a->log.level, b->log.level);
 	ck_assert_str_eq(a->log.access, b->log.access);
 	ck_assert_int_eq(a->log.access_format, b->log.access_format);
-	ck_assert_uint_eq(a->erlang.code_path_count, b->erlang.code_path_count);
-	for (size_t i = 0; i < a->erlang.code_path_count; i++)
-		ck_assert_str_eq(a->erlang.code_path[i], b->erlang.code_path[i]);
+	assert_lists(a->erlang.code_path, a->erlang.code_path_count, b->erlang.code_path, b->erlang.code_path_count);
+	assert_lists(a->erlang.connect, a->erlang.connect_count, b->erlang.connect, b->erlang.connect_count);
+	assert_lists(a->erlang.applications, a->erlang.applications_count, b->erlang.applications,
+	    b->erlang.applications_count);
+	ck_assert_pstr_eq(a->erlang.node, b->erlang.node);
+	ck_assert_str_eq(a->erlang.listen, b->erlang.listen);
+	ck_assert_uint_eq(a->erlang.port, b->erlang.port);
+	ck_assert_int_eq(a->erlang.epmd, b->erlang.epmd);
+	ck_assert_str_eq(a->erlang.cookie_file, b->erlang.cookie_file);
+	ck_assert_pstr_eq(a->erlang.tls, b->erlang.tls);
+	assert_pairs(a->functions, a->functions_count, b->functions, b->functions_count);
+	ck_assert_pstr_eq(a->hooks.on_request, b->hooks.on_request);
+	ck_assert_pstr_eq(a->hooks.on_response, b->hooks.on_response);
+	ck_assert_pstr_eq(a->hooks.on_error, b->hooks.on_error);
+	ck_assert_int_eq(a->hooks.timeout, b->hooks.timeout);
+	ck_assert_int_eq(a->hooks.when_down, b->hooks.when_down);
+	ck_assert_uint_eq(a->pubsub.queue, b->pubsub.queue);
+	assert_lists(a->rpc.allow, a->rpc.allow_count, b->rpc.allow, b->rpc.allow_count);
 	ck_assert_pstr_eq(a->user, b->user);
 	ck_assert_pstr_eq(a->group, b->group);
 }
