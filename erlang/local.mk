@@ -3,8 +3,11 @@ ERL_MODULES = \
 	hornbeam_app \
 	hornbeam_clock \
 	hornbeam_counts \
+	hornbeam_courier \
 	hornbeam_embedded \
 	hornbeam_error \
+	hornbeam_fanout \
+	hornbeam_hub \
 	hornbeam_lease \
 	hornbeam_link \
 	hornbeam_link_codec \
@@ -16,6 +19,9 @@ ERL_MODULES = \
 	hornbeam_links \
 	hornbeam_log \
 	hornbeam_names \
+	hornbeam_pubsub \
+	hornbeam_pubsub_sup \
+	hornbeam_push \
 	hornbeam_state \
 	hornbeam_state_sup \
 	hornbeam_status \
@@ -23,7 +29,8 @@ ERL_MODULES = \
 	hornbeam_sup \
 	hornbeam_sweeper \
 	hornbeam_table \
-	hornbeam_terms
+	hornbeam_terms \
+	hornbeam_topics
 ERL_BEAMS = $(ERL_MODULES:%=%D%/ebin/%.beam)
 ERL_APP = %D%/ebin/hornbeam.app
 ERL_INCLUDES = %D%/include/hornbeam_link.hrl
@@ -72,6 +79,7 @@ ERL_TESTS = \
 	hornbeam_link_codec_tests \
 	hornbeam_link_header_tests \
 	hornbeam_names_tests \
+	hornbeam_pubsub_SUITE \
 	hornbeam_random_SUITE \
 	hornbeam_store_tests
 TESTS += %D%/test/run.sh

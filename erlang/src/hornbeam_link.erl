@@ -5,6 +5,10 @@
 %% a client that does not read, nothing more is read from it, and after the
 %% listener's send timeout it is cut.  Long replies go out in parts, one at a
 %% time, with whatever else is to be said in between.
+%%
+%% A link that subscribes is pushed messages from then on, and is not cut: what
+%% it does not read in time is dropped by those who publish (hornbeam_push) and
+%% told in a gap frame.
 -module(hornbeam_link).
 
 -export([start_link/1, go/1, init/2]).
@@ -55,6 +59,10 @@
     %% Requests that the leases will answer, and the monitor of those.
     pending = #{} :: #{non_neg_integer() => byte()},
     leases :: undefined | reference(),
+    %% Once it has subscribed: its queue, the cost of its messages in `out`, and of what to tell the loss.
+    queue :: undefined | hornbeam_push:queue(),
+    pushed = 0 :: non_neg_integer(),
+    gaps = #{} :: #{binary() => pos_integer()},
     ops :: counters:counters_ref(),
     peer :: undefined | hornbeam_links:peer()
 }).
@@ -123,6 +131,17 @@ message({tcp, Socket, Bytes}, #link{socket = Socket, taken = Taken} = Link) when
 message({tcp, Socket, Bytes}, #link{socket = Socket, taken = Taken} = Link) ->
     ask(Socket, Taken),
     input(Bytes, Link#link{taken = 1});
+message({pushed, Frame}, Link) ->
+    #link{out = Out, out_size = Size, pushed = Pushed} = Told = tell_gaps(Link),
+    Cost = hornbeam_push:cost(byte_size(Frame)),
+    grown(Told#link{out = [Out, Frame], out_size = Size + byte_size(Frame), pushed = Pushed + Cost});
+message({dropped, Topic}, #link{queue = Queue, gaps = Gaps} = Link) ->
+    Dropped = hornbeam_topics:dropped(Topic, self()),
+    ok = hornbeam_push:resume(Queue),
+    case Dropped of
+        0 -> Link;
+        _ -> Link#link{gaps = Gaps#{Topic => Dropped + maps:get(Topic, Gaps, 0)}}
+    end;
 message({hornbeam_lease, Id, Answer}, #link{pending = Pending} = Link) ->
     case maps:take(Id, Pending) of
         {Op, Others} -> reply(Op, Id, lease_answer(Answer), Link#link{pending = Others});
@@ -235,8 +254,27 @@ outcome(Op, Id, Deadline, {run, Fun}, #link{runners = Runners} = Link) when map_
 outcome(Op, Id, _Deadline, {run, _Fun}, Link) ->
     Text = ["this client has ", integer_to_binary(?RUNS_MAX), " calls under way; it may have no more"],
     reply(Op, Id, {refused, limit, iolist_to_binary(Text)}, Link);
+outcome(Op, Id, _Deadline, {subscribe, Topic, Count}, Link) ->
+    #link{queue = Queue} = Pushing = pushing(tell_gaps(Link)),
+    Subscribe = fun() -> {reply, hornbeam_link_codec:answer(hornbeam_hub:subscribe(Topic, self(), Count, Queue))} end,
+    reply(Op, Id, guard(Subscribe), Pushing);
 outcome(Op, Id, _Deadline, Outcome, Link) ->
     reply(Op, Id, Outcome, Link).
+
+%% From now on a write may wait for the client as long as it takes, with a bounded mailbox.
+pushing(#link{queue = undefined, socket = Socket} = Link) ->
+    _ = process_flag(message_queue_data, off_heap),
+    _ = inet:setopts(Socket, [{send_timeout, infinity}]),
+    Link#link{queue = hornbeam_push:new()};
+pushing(Link) ->
+    Link.
+
+%% One frame for all topics of which messages were dropped, in its place between the messages.
+tell_gaps(#link{gaps = Gaps} = Link) when map_size(Gaps) =:= 0 ->
+    Link;
+tell_gaps(#link{gaps = Gaps, out = Out, out_size = Size} = Link) ->
+    Frame = hornbeam_link_codec:pushed(?HB_OP_GAP, term_to_binary(maps:to_list(Gaps))),
+    Link#link{gaps = #{}, out = [Out | Frame], out_size = Size + iolist_size(Frame)}.
 
 %% Fun's result is the reply.
 spawn_runner(Fun, #run{kind = Kind, id = Id} = Run, Deadline, #link{runners = Runners, runs = Runs} = Link) ->
@@ -302,12 +340,15 @@ grown(Link) ->
     Link.
 
 %% Writes the replies and one part of one long reply.
-flush(#link{parts = []} = Link) ->
+flush(Link) ->
+    flush_part(tell_gaps(Link)).
+
+flush_part(#link{parts = []} = Link) ->
     write(Link);
-flush(#link{parts = [{Op, Flags, Id, [Last]} | Others], parts_size = Size} = Link) ->
+flush_part(#link{parts = [{Op, Flags, Id, [Last]} | Others], parts_size = Size} = Link) ->
     Left = Link#link{parts = Others, parts_size = Size - iolist_size(Last)},
     write(add_part(Op, Flags, Id, Last, Left));
-flush(#link{parts = [{Op, Flags, Id, [Part | Rest]} | Others], parts_size = Size} = Link) ->
+flush_part(#link{parts = [{Op, Flags, Id, [Part | Rest]} | Others], parts_size = Size} = Link) ->
     Left = Link#link{parts = Others ++ [{Op, Flags, Id, Rest}], parts_size = Size - iolist_size(Part)},
     write(add_part(Op, Flags bor ?HB_LINK_MORE, Id, Part, Left)).
 
@@ -318,10 +359,16 @@ write(#link{out = []} = Link) ->
     Link;
 write(#link{socket = Socket, out = Out} = Link) ->
     case gen_tcp:send(Socket, Out) of
-        ok -> Link#link{out = [], out_size = 0};
+        ok -> written(Link#link{out = [], out_size = 0});
         {error, timeout} -> throw(unread);
         {error, _} -> throw(closed)
     end.
+
+written(#link{pushed = 0} = Link) ->
+    Link;
+written(#link{queue = Queue, pushed = Pushed} = Link) ->
+    ok = hornbeam_push:written(Queue, Pushed),
+    Link#link{pushed = 0}.
 
 -spec close(#link{}, iodata()) -> no_return().
 close(Link, Text) ->

@@ -2,6 +2,7 @@
 -module(hornbeam_link_codec).
 
 -export([next/1, decode/1, frame/4, parts/1, value/1, answer/1, error/2, keys/1, list/2]).
+-export([pushed/2, message/2, message_size/2]).
 -export_type([request/0, next/0]).
 
 -include("hornbeam_link.hrl").
@@ -63,6 +64,27 @@ term(Payload) ->
 frame(Op, Flags, Id, Payload) ->
     Length = ?HB_LINK_HEADER - 4 + iolist_size(Payload),
     [<<Length:32, ?HB_LINK_VERSION, Op, (Flags bor ?HB_LINK_REPLY), 0, Id:32, 0:32>> | Payload].
+
+%% -doc A frame that answers nothing.
+-spec pushed(byte(), iodata()) -> iodata().
+pushed(Op, Payload) ->
+    [header(Op, iolist_size(Payload)) | Payload].
+
+header(Op, Size) ->
+    <<(?HB_LINK_HEADER - 4 + Size):32, ?HB_LINK_VERSION, Op, 0, 0, 0:32, 0:32>>.
+
+%% -doc The frame of a message, in one piece that all links share and that holds nothing else in memory.
+-spec message(Topic :: binary(), Encoded :: binary()) -> binary().
+message(Topic, Encoded) ->
+    Size = message_size(Topic, Encoded) - ?HB_LINK_HEADER,
+    <<
+        (header(?HB_OP_MESSAGE, Size))/binary, 131, 104, 2, 109, (byte_size(Topic)):32, Topic/binary,
+        109, (byte_size(Encoded)):32, Encoded/binary
+    >>.
+
+-spec message_size(Topic :: binary(), Encoded :: binary()) -> pos_integer().
+message_size(Topic, Encoded) ->
+    ?HB_LINK_HEADER + 13 + byte_size(Topic) + byte_size(Encoded).
 
 %% -doc A payload cut into the parts of a reply, most often one.
 -spec parts(iodata()) -> [iodata(), ...].

@@ -8,14 +8,21 @@
 
 %% wait: the leases answer later.  job: takes long, so another process runs it.  run: is somebody's
 %% code, in a process of its own, which is killed at the deadline, when it is cancelled and with the link.
--type outcome() :: {reply, iodata()} | wait | {job | run, fun(() -> iodata())}.
+%% subscribe: the link is to do that, which is pushed messages from then on.
+-type outcome() ::
+    {reply, iodata()} | wait | {job | run, fun(() -> iodata())} | {subscribe, binary(), non_neg_integer()}.
 
 %% Beyond so many keys an operation is a job.
 -define(MANY, 1000).
+%% Behind one link; what is counted stays a small integer.
+-define(SUBSCRIBERS_MAX, 16#ffffffff).
 
 -spec run(Op :: byte(), Payload :: binary(), Id :: non_neg_integer(), Deadline :: non_neg_integer()) -> outcome().
 run(?HB_OP_GET, Payload, _Id, _Deadline) ->
     {reply, hornbeam_link_codec:value(hornbeam_store:get(hornbeam_link_codec:decode(Payload)))};
+run(?HB_OP_PUBLISH, <<131, 104, 2, 109, N:32, Topic:N/binary, 109, Size:32, Encoded:Size/binary>>, _Id, _Deadline) ->
+    %% Most messages are not copied before they are in the frame that goes out.
+    {reply, hornbeam_link_codec:answer(publish(Topic, Encoded))};
 run(Op, Payload, Id, Deadline) ->
     case op(Op, hornbeam_link_codec:decode(Payload), Id, Deadline) of
         {answer, Answer} -> {reply, hornbeam_link_codec:answer(Answer)};
@@ -62,16 +69,28 @@ op(?HB_OP_FETCH_PUT, {Key, Token, Value, Ttl}, Id, _) when is_integer(Token) ->
 op(?HB_OP_FETCH_DROP, {Key, Token}, Id, _) when is_integer(Token) ->
     hornbeam_lease:drop(Key, Token, {link, self(), Id}),
     wait;
+op(?HB_OP_PUBLISH, {Topic, Encoded}, _, _) ->
+    {answer, publish(Topic, Encoded)};
+op(?HB_OP_SUBSCRIBE, {Topic, Count}, _, _) when is_integer(Count), Count >= 0, Count =< ?SUBSCRIBERS_MAX ->
+    {subscribe, Topic, Count};
+op(?HB_OP_TOPICS, [], _, _) ->
+    {job, fun() -> hornbeam_link_codec:answer(hornbeam_topics:list()) end};
 op(?HB_OP_PING, [], _, _) ->
     {answer, pong};
 op(?HB_OP_STATUS, [], _, _) ->
     {job, fun() -> hornbeam_link_codec:answer(hornbeam_status:map()) end};
 op(Op, _Term, _, _) when
-    Op =:= ?HB_OP_PING; Op =:= ?HB_OP_STATUS; Op >= ?HB_OP_GET, Op =< ?HB_OP_FETCH_DROP
+    Op =:= ?HB_OP_PING; Op =:= ?HB_OP_STATUS; Op >= ?HB_OP_GET, Op =< ?HB_OP_FETCH_DROP;
+    Op >= ?HB_OP_PUBLISH, Op =< ?HB_OP_TOPICS
 ->
     hornbeam_error:throw(protocol, ["the request of operation ", integer_to_binary(Op), " is malformed"]);
 op(Op, _Term, _, _) ->
     hornbeam_error:throw(protocol, ["unknown operation ", integer_to_binary(Op)]).
+
+publish(Topic, <<131, Tag, _/binary>> = Encoded) when Tag =/= 80 ->
+    hornbeam_fanout:publish(Topic, {encoded, Encoded});
+publish(_Topic, _Other) ->
+    hornbeam_error:throw(protocol, "a message is a term in the external format, not compressed").
 
 many(Items, Fun) ->
     case proper_length(Items, 0) of

@@ -17,6 +17,7 @@ map() ->
         <<"atoms">> => erlang:system_info(atom_count),
         <<"schedulers">> => erlang:system_info(schedulers_online),
         <<"state">> => (names(hornbeam_counts:info()))#{<<"leases">> => hornbeam_lease:count()},
+        <<"pubsub">> => names(hornbeam_topics:info()),
         <<"links">> => hornbeam_links:list()
     }.
 

@@ -2,6 +2,7 @@
 -module(hb_client).
 
 -export([connect/1, raw/1, close/1, hello/1, hello_term/1, call/3, call/4, send/5, recv/1, recv/2, decode/1, value/1]).
+-export([subscribe/3, publish/3, pushed/1, pushed/2]).
 
 -include("hornbeam_link.hrl").
 
@@ -66,3 +67,25 @@ decode(Payload) ->
 %% A stored value as Python would send it.
 value(N) when is_integer(N) -> N;
 value(Term) -> term_to_binary(Term).
+
+%% The link has so many subscribers of the topic.
+subscribe(Socket, Topic, Count) ->
+    call(Socket, ?HB_OP_SUBSCRIBE, {Topic, Count}).
+
+publish(Socket, Topic, Term) ->
+    call(Socket, ?HB_OP_PUBLISH, {Topic, term_to_binary(Term)}).
+
+%% The next frame that was pushed: {message, Topic, Term} or {gap, [{Topic, Count}]}.
+pushed(Socket) ->
+    pushed(Socket, ?WAIT).
+
+pushed(Socket, Timeout) ->
+    case recv(Socket, Timeout) of
+        {?HB_OP_MESSAGE, 0, 0, Payload} ->
+            {Topic, Encoded} = decode(Payload),
+            {message, Topic, decode(Encoded)};
+        {?HB_OP_GAP, 0, 0, Payload} ->
+            {gap, decode(Payload)};
+        {error, _} = Error ->
+            Error
+    end.

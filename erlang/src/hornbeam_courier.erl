@@ -1,0 +1,90 @@
+%% Carries messages to the hub of one other node.  A publisher hands them over as
+%% to a link: it never waits, and a node that takes nothing, or less than is
+%% published, costs a bounded queue and a count of what was lost, which that node
+%% tells its own subscribers.
+%%
+%% The distribution's buffer holds the courier when it is full, not the
+%% publishers.  The other hub answers marks, so that its mailbox is bounded, too.
+-module(hornbeam_courier).
+
+-export([ensure/1, start_link/1, init/1]).
+
+-include_lib("kernel/include/logger.hrl").
+
+%% Bytes between two marks, and marks that may be unanswered.
+-define(MARK, 262144).
+-define(MARKS_MAX, 16).
+
+-record(courier, {
+    hub :: pid(),
+    monitor :: reference(),
+    queue :: hornbeam_push:queue(),
+    sent = 0 :: non_neg_integer(),
+    marks = 0 :: non_neg_integer()
+}).
+
+%% -doc There is a courier to that hub.
+-spec ensure(Hub :: pid()) -> ok.
+ensure(Hub) ->
+    case hornbeam_topics:courier(Hub) of
+        none -> start(Hub);
+        {Courier, _} -> start_dead(is_process_alive(Courier), Hub)
+    end.
+
+start_dead(true, _Hub) -> ok;
+start_dead(false, Hub) -> start(Hub).
+
+start(Hub) ->
+    {ok, _} = hornbeam_pubsub_sup:start_courier(Hub),
+    ok.
+
+-spec start_link(Hub :: pid()) -> {ok, pid()} | {error, term()}.
+start_link(Hub) ->
+    proc_lib:start_link(?MODULE, init, [Hub]).
+
+-spec init(Hub :: pid()) -> ok.
+init(Hub) ->
+    process_flag(message_queue_data, off_heap),
+    forget(hornbeam_topics:courier(Hub), Hub),
+    Queue = hornbeam_push:new(),
+    Monitor = erlang:monitor(process, Hub),
+    ok = hornbeam_topics:add_courier(Hub, self(), Queue),
+    proc_lib:init_ack({ok, self()}),
+    loop(#courier{hub = Hub, monitor = Monitor, queue = Queue}),
+    hornbeam_topics:remove_courier(Hub, self()).
+
+%% What a courier that was killed has left.
+forget(none, _Hub) -> ok;
+forget({Courier, _}, Hub) -> hornbeam_topics:remove_courier(Hub, Courier).
+
+loop(#courier{monitor = Monitor, marks = ?MARKS_MAX} = Courier) ->
+    receive
+        marked -> loop(Courier#courier{marks = ?MARKS_MAX - 1});
+        {'DOWN', Monitor, process, _, _} -> ok
+    end;
+loop(#courier{hub = Hub, monitor = Monitor, queue = Queue, marks = Marks} = Courier) ->
+    receive
+        {publish, Topic, Encoded} = Parcel ->
+            _ = erlang:send(Hub, Parcel, [noconnect]),
+            Bytes = byte_size(Topic) + byte_size(Encoded),
+            ok = hornbeam_push:written(Queue, hornbeam_push:cost(Bytes)),
+            loop(mark(Bytes, Courier));
+        {dropped, Topic} ->
+            Lost = hornbeam_topics:dropped_for_node(Topic, self()),
+            ok = hornbeam_push:resume(Queue),
+            _ = Lost > 0 andalso erlang:send(Hub, {lost, Topic, Lost}, [noconnect]),
+            loop(Courier);
+        marked ->
+            loop(Courier#courier{marks = Marks - 1});
+        {'DOWN', Monitor, process, _, _} ->
+            ok;
+        Message ->
+            ?LOG_WARNING("courier: unexpected message ~0tp", [Message]),
+            loop(Courier)
+    end.
+
+mark(Bytes, #courier{sent = Sent} = Courier) when Sent + Bytes < ?MARK ->
+    Courier#courier{sent = Sent + Bytes};
+mark(_Bytes, #courier{hub = Hub, marks = Marks} = Courier) ->
+    _ = erlang:send(Hub, {mark, self()}, [noconnect]),
+    Courier#courier{sent = 0, marks = Marks + 1}.

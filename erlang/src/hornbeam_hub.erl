@@ -1,0 +1,244 @@
+%% The hub of publish/subscribe on this node: makes every change of the tables,
+%% removes the subscriptions of links and processes that end, and knows the hubs
+%% of the other nodes.  Publishing on this node does without it.
+%%
+%% It is in the process group of each topic that has a subscriber here (pg, scope
+%% hornbeam_pubsub): that is how other nodes know where to send a message, which
+%% arrives here once and is handed out from here.  Hubs tell each other how many
+%% subscribers they have, all of them in the first hello and then what changed.
+%% They learn of each other from the nodes that come: a process that both
+%% monitors a pg group and joins one ends the scope on OTP 25.
+%%
+%% All that it has to know after a crash is in the tables.
+-module(hornbeam_hub).
+-behaviour(gen_server).
+
+-export([start_link/0, subscribe/4]).
+-export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
+
+-include_lib("kernel/include/logger.hrl").
+
+-define(SCOPE, hornbeam_pubsub).
+-define(OWNED, hornbeam_hub_owned).
+%% What changed is told to the other hubs so long after the first change.
+-define(ANNOUNCE_MS, 20).
+%% A hub that could not be told is told everything after this.
+-define(RETRY_MS, 200).
+-define(CALL_MS, 5000).
+%% A hub that has died is back within milliseconds.
+-define(TRIES, 100).
+-define(WAIT_MS, 10).
+
+-define(TOPICS_MAX, 100000).
+-define(SUBSCRIPTIONS_MAX, 1000000).
+
+-type counts() :: #{hornbeam_topics:topic() => pos_integer()}.
+
+-record(hub, {
+    %% Whoever subscribes, and to how many topics; which ones is in the table of the owned.
+    watched = #{} :: #{pid() => {Monitor :: reference(), pos_integer()}},
+    hubs = #{} :: #{pid() => {Monitor :: reference(), counts()}},
+    %% Topics whose number of subscribers has changed since it was told.
+    changed = #{} :: #{hornbeam_topics:topic() => []},
+    announcing = false :: boolean(),
+    %% Nodes that everything has to be told.
+    untold = #{} :: #{node() => []}
+}).
+
+-spec start_link() -> {ok, pid()} | {error, term()}.
+start_link() ->
+    gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
+
+%% -doc Pid has Count subscribers of the topic from now on; Queue is a link's, none for a process.
+-spec subscribe(hornbeam_topics:topic(), pid(), non_neg_integer(), none | hornbeam_push:queue()) -> ok.
+subscribe(Topic, Pid, Count, Queue) ->
+    ok = hornbeam_topics:check(Topic),
+    ok = hornbeam_topics:valid(Topic),
+    call({subscribe, hornbeam_topics:own(Topic), Pid, Count, Queue}, ?TRIES).
+
+call(Request, Tries) ->
+    try gen_server:call(?MODULE, Request, ?CALL_MS) of
+        ok -> ok;
+        {refused, Class, Text} -> hornbeam_error:throw(Class, Text)
+    catch
+        exit:{timeout, _} ->
+            hornbeam_error:throw(system, "publish/subscribe does not answer");
+        exit:{_, {gen_server, call, _}} when Tries > 0 ->
+            %% To subscribe twice is to subscribe.
+            receive after ?WAIT_MS -> ok end,
+            call(Request, Tries - 1);
+        exit:{_, {gen_server, call, _}} ->
+            hornbeam_error:throw(system, "publish/subscribe does not run")
+    end.
+
+-spec init([]) -> {ok, #hub{}}.
+init([]) ->
+    process_flag(message_queue_data, off_heap),
+    ?OWNED = ets:new(?OWNED, [named_table, ordered_set, protected]),
+    Subscriptions = hornbeam_topics:subscriptions(),
+    Watched = lists:foldl(fun own/2, #{}, Subscriptions),
+    Topics = lists:usort(hornbeam_topics:known() ++ [Topic || {Topic, _} <- Subscriptions]),
+    _ = [pg:join(?SCOPE, Topic, self()) || Topic <- Topics, hornbeam_topics:recount(Topic) > 0],
+    ok = net_kernel:monitor_nodes(true),
+    {ok, greet(nodes(), #hub{watched = Watched})}.
+
+-spec handle_call(term(), gen_server:from(), #hub{}) -> {reply, ok | {refused, hornbeam_error:class(), binary()}, #hub{}}.
+handle_call({subscribe, Topic, Pid, 0, _Queue}, _From, Hub) ->
+    {reply, ok, unsubscribe(Topic, Pid, Hub)};
+handle_call({subscribe, Topic, Pid, Count, Queue}, _From, Hub) ->
+    case ets:member(?OWNED, {Pid, Topic}) orelse room(Pid, Hub) of
+        true -> {reply, ok, subscribed(Topic, Pid, Count, hornbeam_topics:put(Topic, Pid, Count, Queue), Hub)};
+        Refused -> {reply, Refused, Hub}
+    end.
+
+-spec handle_cast(term(), #hub{}) -> {noreply, #hub{}}.
+handle_cast(Message, Hub) ->
+    ?LOG_WARNING("hub: unexpected message ~0tp", [Message]),
+    {noreply, Hub}.
+
+-spec handle_info(term(), #hub{}) -> {noreply, #hub{}}.
+handle_info({publish, Topic, Encoded}, Hub) ->
+    ok = hornbeam_fanout:deliver(Topic, Encoded),
+    {noreply, Hub};
+handle_info({lost, Topic, Count}, Hub) ->
+    ok = hornbeam_fanout:lost(Topic, Count),
+    {noreply, Hub};
+handle_info({mark, Courier}, Hub) ->
+    Courier ! marked,
+    {noreply, Hub};
+handle_info({hello, Other, Counts}, Hub) ->
+    {noreply, hello(Other, maps:from_list(Counts), Hub)};
+handle_info({counts, Other, Changes}, #hub{hubs = Hubs} = Hub) ->
+    case Hubs of
+        #{Other := {Monitor, Counts}} ->
+            {noreply, Hub#hub{hubs = Hubs#{Other := {Monitor, lists:foldl(fun count/2, Counts, Changes)}}}};
+        _ ->
+            {noreply, Hub}
+    end;
+handle_info(announce, Hub) ->
+    {noreply, announce(Hub)};
+handle_info(retry, #hub{untold = Untold} = Hub) ->
+    {noreply, greet(maps:keys(Untold), Hub#hub{untold = #{}})};
+handle_info({nodeup, Node}, Hub) ->
+    {noreply, greet([Node], Hub)};
+handle_info({nodedown, Node}, #hub{untold = Untold} = Hub) ->
+    {noreply, Hub#hub{untold = maps:remove(Node, Untold)}};
+handle_info({'DOWN', Monitor, process, Pid, _Reason}, #hub{hubs = Hubs} = Hub) ->
+    case maps:take(Pid, Hubs) of
+        {{Monitor, Counts}, Others} ->
+            maps:foreach(fun(Topic, Count) -> hornbeam_topics:announced(Topic, -Count) end, Counts),
+            {noreply, Hub#hub{hubs = Others}};
+        _ ->
+            {noreply, gone(Pid, Hub)}
+    end;
+handle_info(Message, Hub) ->
+    ?LOG_WARNING("hub: unexpected message ~0tp", [Message]),
+    {noreply, Hub}.
+
+room(Pid, #hub{watched = Watched}) ->
+    case {maps:get(Pid, Watched, none), hornbeam_topics:size()} of
+        {{_, Topics}, _} when Topics >= ?TOPICS_MAX ->
+            {refused, limit, <<"a client or process subscribes to at most ", (integer_to_binary(?TOPICS_MAX))/binary, " topics">>};
+        {_, Rows} when Rows >= ?SUBSCRIPTIONS_MAX ->
+            {refused, limit, <<"a node has at most ", (integer_to_binary(?SUBSCRIPTIONS_MAX))/binary, " subscriptions">>};
+        _ ->
+            true
+    end.
+
+subscribed(Topic, Pid, Count, {0, Local}, #hub{watched = Watched} = Hub) ->
+    ok = first(Topic, Local - Count),
+    changed(Topic, Hub#hub{watched = own({Topic, Pid}, Watched)});
+subscribed(_Topic, _Pid, Count, {Count, _Local}, Hub) ->
+    Hub;
+subscribed(Topic, _Pid, _Count, {_Before, _Local}, Hub) ->
+    changed(Topic, Hub).
+
+first(Topic, 0) -> pg:join(?SCOPE, Topic, self());
+first(_Topic, _Others) -> ok.
+
+own({Topic, Pid}, Watched) ->
+    true = ets:insert(?OWNED, {{Pid, Topic}}),
+    case Watched of
+        #{Pid := {Monitor, Topics}} -> Watched#{Pid := {Monitor, Topics + 1}};
+        _ -> Watched#{Pid => {erlang:monitor(process, Pid), 1}}
+    end.
+
+unsubscribe(Topic, Pid, #hub{watched = Watched} = Hub) ->
+    case hornbeam_topics:remove(Topic, Pid) of
+        none ->
+            Hub;
+        {_Before, Local} ->
+            true = ets:delete(?OWNED, {Pid, Topic}),
+            ok = last(Topic, Local),
+            changed(Topic, Hub#hub{watched = disown(Pid, Watched)})
+    end.
+
+last(Topic, 0) -> pg:leave(?SCOPE, Topic, self());
+last(_Topic, _Local) -> ok.
+
+disown(Pid, Watched) ->
+    case Watched of
+        #{Pid := {Monitor, 1}} ->
+            erlang:demonitor(Monitor, [flush]),
+            maps:remove(Pid, Watched);
+        #{Pid := {Monitor, Topics}} ->
+            Watched#{Pid := {Monitor, Topics - 1}}
+    end.
+
+gone(Pid, Hub) ->
+    Topics = ets:select(?OWNED, [{{{Pid, '$1'}}, [], ['$1']}]),
+    lists:foldl(fun(Topic, H) -> unsubscribe(Topic, Pid, H) end, Hub, Topics).
+
+changed(Topic, #hub{changed = Changed, announcing = false, hubs = Hubs} = Hub) when map_size(Hubs) > 0 ->
+    _ = erlang:send_after(?ANNOUNCE_MS, self(), announce),
+    Hub#hub{changed = Changed#{Topic => []}, announcing = true};
+changed(Topic, #hub{changed = Changed, announcing = true} = Hub) ->
+    Hub#hub{changed = Changed#{Topic => []}};
+changed(_Topic, Hub) ->
+    Hub.
+
+announce(#hub{changed = Changed, hubs = Hubs} = Hub) ->
+    Counts = [{Topic, element(1, hornbeam_topics:totals(Topic))} || Topic <- maps:keys(Changed)],
+    Told = Hub#hub{changed = #{}, announcing = false},
+    lists:foldl(fun(Other, H) -> tell(node(Other), Other, {counts, self(), Counts}, H) end, Told, maps:keys(Hubs)).
+
+%% Everything, to the hubs of these nodes.
+greet([], Hub) ->
+    Hub;
+greet(Nodes, Hub) ->
+    Hello = {hello, self(), hornbeam_topics:local()},
+    lists:foldl(fun(Node, H) -> tell(Node, {?MODULE, Node}, Hello, H) end, Hub, Nodes).
+
+%% A node that hangs must not hold the hub: it is told everything when it takes something again.
+tell(Node, To, Message, #hub{untold = Untold} = Hub) when not is_map_key(Node, Untold) ->
+    case erlang:send(To, Message, [nosuspend, noconnect]) of
+        nosuspend ->
+            _ = map_size(Untold) =:= 0 andalso erlang:send_after(?RETRY_MS, self(), retry),
+            Hub#hub{untold = Untold#{Node => []}};
+        _ ->
+            Hub
+    end;
+tell(_Node, _To, _Message, Hub) ->
+    Hub.
+
+%% Whoever is new is told in turn: it may not have been there when this hub said hello.
+hello(Other, Counts, #hub{hubs = Hubs} = Hub) ->
+    {Monitor, Before, Next} =
+        case Hubs of
+            #{Other := {M, C}} ->
+                {M, C, Hub};
+            _ ->
+                ok = hornbeam_courier:ensure(Other),
+                {erlang:monitor(process, Other), #{}, greet([node(Other)], Hub)}
+        end,
+    All = maps:merge(maps:map(fun(_, _) -> 0 end, Before), Counts),
+    Now = lists:foldl(fun count/2, Before, maps:to_list(All)),
+    Next#hub{hubs = Hubs#{Other => {Monitor, Now}}}.
+
+%% Another hub's subscribers of one topic.
+count({Topic, 0}, Counts) ->
+    ok = hornbeam_topics:announced(Topic, -maps:get(Topic, Counts, 0)),
+    maps:remove(Topic, Counts);
+count({Topic, Count}, Counts) ->
+    ok = hornbeam_topics:announced(Topic, Count - maps:get(Topic, Counts, 0)),
+    Counts#{Topic => Count}.

@@ -1,0 +1,71 @@
+%% The bounded queue of whoever is pushed messages: a link, or the courier to
+%% another node.  Publishers send to its mailbox themselves, so what waits there
+%% is counted beside it: whoever finds the queue full counts a loss for the topic
+%% instead of sending, and nobody waits.
+%%
+%% Once a message was lost all are, until the receiver has come to the word of it
+%% ({dropped, Topic}, one for each topic) that stands in its mailbox behind
+%% what was let in before: so the gap is told where it is, and once.
+-module(hornbeam_push).
+
+-export([new/0, admit/2, written/2, full/1, tell/3, resume/1, cost/1]).
+-export_type([queue/0]).
+
+%% Bytes; one message more may be let in.  A client that reads at all takes as
+%% much in a tenth of a second; one that does not holds this and no more.
+-define(MAX, 8388608).
+%% What a message costs beside its bytes: in a mailbox, and in the parts of a write.
+-define(OVERHEAD, 160).
+
+-define(QUEUED, 1).
+-define(LOSING, 2).
+
+-opaque queue() :: atomics:atomics_ref().
+
+-spec new() -> queue().
+new() ->
+    atomics:new(2, []).
+
+%% -doc Whether a message of so many bytes may be sent; then its cost is counted until written/2.
+-spec admit(queue(), non_neg_integer()) -> boolean().
+admit(Queue, Bytes) ->
+    case atomics:get(Queue, ?LOSING) of
+        0 ->
+            Cost = cost(Bytes),
+            atomics:add_get(Queue, ?QUEUED, Cost) - Cost < ?MAX orelse
+                begin
+                    ok = atomics:sub(Queue, ?QUEUED, Cost),
+                    false
+                end;
+        _ ->
+            false
+    end.
+
+-spec cost(non_neg_integer()) -> pos_integer().
+cost(Bytes) ->
+    Bytes + ?OVERHEAD.
+
+%% -doc Messages of this cost have gone.
+-spec written(queue(), non_neg_integer()) -> ok.
+written(Queue, Cost) ->
+    atomics:sub(Queue, ?QUEUED, Cost).
+
+%% -doc Lets no message in from now on; called before a loss is counted.
+-spec full(queue()) -> ok.
+full(Queue) ->
+    atomics:put(Queue, ?LOSING, 1).
+
+%% -doc The receiver learns that there is a count to take.  Whoever makes a count
+%% out of nothing tells it, and whoever found no place to count, as the queue is shut.
+-spec tell(pid(), binary(), first | more | nowhere) -> ok.
+tell(_Pid, _Topic, more) ->
+    ok;
+tell(Pid, Topic, _) ->
+    Pid ! {dropped, binary:copy(Topic)},
+    ok.
+
+%% -doc Opens the queue; called after the count was taken.  A publisher that shuts it
+%% later counts later, and finds nothing there: it tells again.
+-spec resume(queue()) -> ok.
+resume(Queue) ->
+    atomics:put(Queue, ?LOSING, 0).
