@@ -74,7 +74,7 @@ make_locks(struct hb_link *link)
 {
 	pthread_mutex_init(&link->lock, NULL);
 	pthread_cond_init(&link->changed, &all.monotonic);
-	link->dial = (struct hb_dial){&link->lock, -1, -1};
+	hb_dial_init(&link->dial, &link->lock);
 }
 
 /* The parent's connection is only closed here: a shutdown would end it for the parent too. */
@@ -141,14 +141,6 @@ hb_link_free(struct hb_link *link)
 	free(link->role);
 	free(link->name);
 	free(link);
-}
-
-void
-hb_link_begin(struct hb_buf *request)
-{
-	hb_buf_clear(request);
-	if (hb_buf_reserve(request, HB_LINK_HEADER) != NULL)
-		request->len = HB_LINK_HEADER;
 }
 
 /* Waits on a condition until the deadline (0: none) or, where a hook wants to be asked, for a slice. */
@@ -235,7 +227,7 @@ dial(struct hb_link *link, int64_t deadline, struct hb_error *err)
 	if (fd != -1 && (link->conn = hb_conn_new(fd)) == NULL)
 		fd = hb_error_set(err, HB_ERROR_MEMORY, "out of memory");
 	if (fd != -1)
-		link->dial.sock = -1;
+		link->dial.opening.fd = -1;
 	else if (err->kind != HB_ERROR_INTERRUPT && err->kind != HB_ERROR_TIMEOUT)
 		back_off(link, err);
 	hb_dial_end(&link->dial);
@@ -396,13 +388,6 @@ run(struct hb_link *link, struct hb_conn *conn, struct hb_call *call, int64_t de
 	}
 }
 
-/* Whether the companion has a process for the operation, which should not run on for nobody. */
-static bool
-can_be_stopped(enum hb_link_op op)
-{
-	return op == HB_OP_CALL || op == HB_OP_RPC_CALL;
-}
-
 /* Takes the call off the connection, whatever became of it. */
 static void
 leave(struct hb_link *link, struct hb_conn *conn, struct hb_call *call)
@@ -410,7 +395,7 @@ leave(struct hb_link *link, struct hb_conn *conn, struct hb_call *call)
 	bool given_up = call->done && call->result == -1 && call->err->kind == HB_ERROR_INTERRUPT;
 
 	hb_conn_remove(conn, call);
-	if (given_up && can_be_stopped(call->op) && !conn->lost) {
+	if (given_up && hb_frame_can_cancel(call->op) && !conn->lost) {
 		hb_conn_cancel(conn, call);
 		if (hb_conn_push(conn, NULL) == -1) {
 			struct hb_error why;

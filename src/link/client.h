@@ -11,7 +11,7 @@
 
 #include "common/buf.h"
 #include "common/error.h"
-#include "link/proto.h"
+#include "link/frame.h"
 
 struct hb_link;
 
@@ -36,14 +36,7 @@ struct hb_link *hb_link_new(const struct hb_link_options *options);
 void hb_link_free(struct hb_link *link); /* no call may be under way */
 
 /*
- * A request is built in place: hb_link_begin leaves room for the header in
- * an empty buffer, the caller appends one term (with its 131), and
- * hb_link_call fills the header in and sends the buffer as it is.
- */
-void hb_link_begin(struct hb_buf *request);
-
-/*
- * Sends and waits for the whole reply.  deadline is on hb_clock_ms()'s scale,
+ * Sends a request that hb_link_begin began and waits for the whole reply.  deadline is on hb_clock_ms()'s scale,
  * 0 for none.  On success reply holds the payload (131 in front), the parts
  * put together.  On failure err says what: HB_ERROR_TIMEOUT, HB_ERROR_CONNECT
  * (not connected or lost; a request that was sent is never sent again),

@@ -8,7 +8,7 @@
 #include <pthread.h>
 #include <stdint.h>
 
-#include "link/client.h"
+#include "link/opening.h"
 
 /*
  * Descriptors that are open during a dial.  Every open and close is done
@@ -16,13 +16,14 @@
  */
 struct hb_dial {
 	pthread_mutex_t *lock;
-	int sock;
-	int passed;
+	struct hb_opening opening;
 };
+
+void hb_dial_init(struct hb_dial *dial, pthread_mutex_t *lock);
 
 /*
  * Called without the lock.  Returns a connected blocking descriptor, which
- * dial->sock still holds, or -1 with err: HB_ERROR_INTERRUPT after a signal.
+ * dial->opening still holds, or -1 with err: HB_ERROR_INTERRUPT after a signal.
  */
 int hb_dial(struct hb_dial *dial, enum hb_link_via via, const char *path, const char *role, const char *name,
     int64_t deadline, struct hb_error *err) HB_WARN_UNUSED;

@@ -87,6 +87,20 @@ hb_frame_error_class(enum hb_error_kind kind)
 }
 
 void
+hb_link_begin(struct hb_buf *request)
+{
+	hb_buf_clear(request);
+	if (hb_buf_reserve(request, HB_LINK_HEADER) != NULL)
+		request->len = HB_LINK_HEADER;
+}
+
+bool
+hb_frame_can_cancel(enum hb_link_op op)
+{
+	return op == HB_OP_CALL || op == HB_OP_RPC_CALL;
+}
+
+void
 hb_frame_cancel(struct hb_buf *out, uint32_t id)
 {
 	size_t start = out->len;

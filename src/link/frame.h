@@ -5,6 +5,7 @@
 #ifndef HB_LINK_FRAME_H
 #define HB_LINK_FRAME_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +34,14 @@ int64_t hb_frame_parse(const unsigned char *p, size_t len, struct hb_frame *fram
     struct hb_error *err) HB_WARN_UNUSED;
 /* The deadline field for a point on hb_clock_ms()'s scale (0: none). */
 uint32_t hb_frame_deadline(int64_t clock_ms);
+/*
+ * A request is built in place: hb_link_begin leaves room for the header in an
+ * empty buffer, the caller appends one term (with its 131), and the client's
+ * call fills the header in and sends the buffer as it is.
+ */
+void hb_link_begin(struct hb_buf *request);
+/* Whether the companion has a process for the operation, which should not run on for nobody. */
+bool hb_frame_can_cancel(enum hb_link_op op);
 /* Appends the whole frame that cancels the request of that id. */
 void hb_frame_cancel(struct hb_buf *out, uint32_t id);
 /* Reads an error reply's payload {Class, Text} into err: its kind and text. */

@@ -6,6 +6,7 @@ noinst_LTLIBRARIES += %D%/liblink.la
 	%D%/frame.c %D%/frame.h \
 	%D%/hello.c %D%/hello.h \
 	%D%/locate.c %D%/locate.h \
+	%D%/opening.c %D%/opening.h \
 	%D%/proto.h
 %C%_liblink_la_CPPFLAGS = $(AM_CPPFLAGS) $(DEFS_DIRS)
 
