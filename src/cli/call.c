@@ -8,8 +8,6 @@
 #include "link/client.h"
 #include "link/locate.h"
 
-enum { KEY_MAX = 1024 };
-
 void
 cli_begin(struct hb_buf *request)
 {
@@ -18,18 +16,24 @@ cli_begin(struct hb_buf *request)
 }
 
 int
-cli_put_key(struct hb_buf *request, const char *key, struct hb_error *err)
+cli_put_name(struct hb_buf *request, const char *what, const char *name, size_t max, struct hb_error *err)
 {
-	size_t len = strlen(key);
+	size_t len = strlen(name);
 
 	if (len == 0)
-		return hb_error_set(err, HB_ERROR_USAGE, "a key cannot be empty");
-	if (len > KEY_MAX)
-		return hb_error_set(err, HB_ERROR_USAGE, "a key has at most %d bytes, this one has %zu", KEY_MAX, len);
-	if (!hb_str_is_utf8(key, len))
-		return hb_error_set(err, HB_ERROR_USAGE, "a key must be UTF-8 text");
-	hb_term_put_binary(request, key, len);
+		return hb_error_set(err, HB_ERROR_USAGE, "%s cannot be empty", what);
+	if (len > max)
+		return hb_error_set(err, HB_ERROR_USAGE, "%s has at most %zu bytes, this one has %zu", what, max, len);
+	if (!hb_str_is_utf8(name, len))
+		return hb_error_set(err, HB_ERROR_USAGE, "%s must be UTF-8 text", what);
+	hb_term_put_binary(request, name, len);
 	return 0;
+}
+
+int
+cli_put_key(struct hb_buf *request, const char *key, struct hb_error *err)
+{
+	return cli_put_name(request, "a key", key, CLI_KEY_MAX, err);
 }
 
 /* The client for an operation, made when it is first needed. */
@@ -78,7 +82,7 @@ cli_call(struct cli *cli, enum hb_link_op op, struct hb_buf *request, struct hb_
 	if (link != NULL)
 		rc = hb_link_call(link, op, request, cli->deadline, reply, err);
 	hb_buf_free(request);
-	if (rc != 0 && err->kind == HB_ERROR_CONNECT && op < HB_OP_LINK && master_answers(cli))
+	if (rc != 0 && err->kind == HB_ERROR_CONNECT && !cli_is_far(err) && op < HB_OP_LINK && master_answers(cli))
 		err->kind = HB_ERROR_DOWN;
 	return rc;
 }

@@ -9,7 +9,15 @@
 
 /* Starts a request: room for the frame's header and the version byte of the term. */
 void cli_begin(struct hb_buf *request);
-/* Appends a key as a binary; -1 with err where it cannot be one. */
+enum {
+	CLI_KEY_MAX = 1024, /* bytes; of a topic too */
+	CLI_NAME_MAX = 255  /* of a function, a node or a module */
+};
+
+/* Appends a name as a binary; -1 with err where it cannot be one.  what is for messages: "a topic". */
+int cli_put_name(struct hb_buf *request, const char *what, const char *name, size_t max,
+    struct hb_error *err) HB_WARN_UNUSED;
+/* The same for a key. */
 int cli_put_key(struct hb_buf *request, const char *key, struct hb_error *err) HB_WARN_UNUSED;
 /*
  * Sends to whoever answers the operation, within the command's time, and

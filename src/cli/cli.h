@@ -96,6 +96,8 @@ cli_flag(const struct cli *cli, const char *name)
 /* report.c: messages on standard error. */
 /* `hornbeam: cause` and a hint where one helps; returns the exit status for the kind of error. */
 int cli_fail(const struct cli *cli, const struct hb_error *err);
+/* Whether the companion answered, and what it could not reach was another node. */
+bool cli_is_far(const struct hb_error *err);
 /* A message that does not end the command; not with -q. */
 void cli_warn(const struct cli *cli, const char *fmt, ...) HB_PRINTF(2, 3);
 /* A wrong use: the cause and the command's usage line; returns CLI_USAGE. */
@@ -107,11 +109,19 @@ void cli_help_group(const char *group, bool to_stderr);
 void cli_help_command(const struct cli_command *command);
 
 /* The commands, a file each. */
+int cmd_call(struct cli *cli);
+int cmd_cast(struct cli *cli);
 int cmd_config_check(struct cli *cli);
 int cmd_config_show(struct cli *cli);
+int cmd_functions(struct cli *cli);
 int cmd_help(struct cli *cli);
+int cmd_node(struct cli *cli);
+int cmd_nodes(struct cli *cli);
 int cmd_ping(struct cli *cli);
+int cmd_publish(struct cli *cli);
 int cmd_reload(struct cli *cli);
+int cmd_rpc_call(struct cli *cli);
+int cmd_rpc_cast(struct cli *cli);
 int cmd_run(struct cli *cli);
 int cmd_state_decr(struct cli *cli);
 int cmd_state_delete(struct cli *cli);
@@ -122,6 +132,7 @@ int cmd_state_keys(struct cli *cli);
 int cmd_state_set(struct cli *cli);
 int cmd_state_ttl(struct cli *cli);
 int cmd_status(struct cli *cli);
+int cmd_topics(struct cli *cli);
 int cmd_workers(struct cli *cli);
 
 #endif

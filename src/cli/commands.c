@@ -22,6 +22,24 @@ static const struct cli_option set_options[] = {
 	{ NULL },
 };
 
+static const struct cli_option message_options[] = {
+	{ "json", 0, NULL, "MESSAGE is JSON; hornbeam-json(7) tells how it holds tuples, atoms and bytes" },
+	{ "int", 0, NULL, "MESSAGE is an integer" },
+	{ "float", 0, NULL, "MESSAGE is a floating-point number" },
+	{ "term", 0, NULL, "MESSAGE is an Erlang term" },
+	{ "file", 0, NULL, "MESSAGE is the name of a file that holds the message" },
+	{ NULL },
+};
+
+static const struct cli_option arg_options[] = {
+	{ "json", 0, NULL, "each ARG is a JSON value; hornbeam-json(7) tells how it holds tuples, atoms and bytes" },
+	{ "int", 0, NULL, "each ARG is an integer" },
+	{ "float", 0, NULL, "each ARG is a floating-point number" },
+	{ "term", 0, NULL, "each ARG is an Erlang term" },
+	{ "file", 0, NULL, "each ARG is the name of a file that holds the argument" },
+	{ NULL },
+};
+
 static const struct cli_option keys_options[] = {
 	{ "limit", 'n', "N", "at most N keys" },
 	{ "null", '0', NULL, "end each key with a zero byte, for xargs -0" },
@@ -43,6 +61,11 @@ static const struct cli_option run_options[] = {
 #define VALUE_TEXT \
 	"VALUE is text as it stands; - reads it from standard input. Text that is not UTF-8 is\n" \
 	"kept as bytes. --json, --int, --float, --term and --file say otherwise."
+#define ARG_TEXT \
+	"Each ARG is text as it stands; --json, --int, --float, --term and --file say otherwise,\n" \
+	"for all of them. - as an ARG reads it from standard input."
+#define NODE_TEXT "NODE is the name of a node; - or local is the companion's own."
+#define FORMS "[--json|--int|--float|--term] [--file]"
 #define ATOMIC_TEXT "A key that does not exist counts as 0. Prints the new value."
 
 const struct cli_command cli_commands[] = {
@@ -59,6 +82,23 @@ const struct cli_command cli_commands[] = {
 	{ "state exists", "KEY", "say whether a key exists", NULL, 1, 1, NULL, cmd_state_exists },
 	{ "state ttl", "KEY", "print the seconds until a key expires",
 	    "Prints never for a key that does not expire.", 1, 1, NULL, cmd_state_ttl },
+	{ "publish", "TOPIC MESSAGE " FORMS, "send a message to the subscribers of a topic",
+	    "Prints how many subscribers it went to. MESSAGE is text as it stands; - reads it from\n"
+	    "standard input. --json, --int, --float, --term and --file say otherwise.", 2, 2, message_options,
+	    cmd_publish },
+	{ "topics", "", "list the topics that have subscribers", NULL, 0, 0, NULL, cmd_topics },
+	{ "call", "NAME [ARG...] " FORMS, "call a registered function",
+	    "Prints what the function returns: V of {ok, V}. " ARG_TEXT, 1, -1, arg_options, cmd_call },
+	{ "cast", "NAME [ARG...] " FORMS, "start a registered function and do not wait for it",
+	    ARG_TEXT, 1, -1, arg_options, cmd_cast },
+	{ "functions", "", "list the registered functions", NULL, 0, 0, NULL, cmd_functions },
+	{ "rpc call", "NODE MODULE FUNCTION [ARG...] " FORMS,
+	    "call a function of an Erlang node", NODE_TEXT "\n" ARG_TEXT, 3, -1, arg_options, cmd_rpc_call },
+	{ "rpc cast", "NODE MODULE FUNCTION [ARG...] " FORMS,
+	    "start a function of an Erlang node and do not wait for it", NODE_TEXT "\n" ARG_TEXT, 3, -1, arg_options,
+	    cmd_rpc_cast },
+	{ "node", "", "print the name of the companion's node", NULL, 0, 0, NULL, cmd_node },
+	{ "nodes", "", "list the nodes that the companion is connected to", NULL, 0, 0, NULL, cmd_nodes },
 	{ "ping", "", "check that hornbeamd and its companion answer", NULL, 0, 0, NULL, cmd_ping },
 	{ "status", "", "show the master, the workers and the companion", NULL, 0, 0, NULL, cmd_status },
 	{ "workers", "", "list the workers", NULL, 0, 0, NULL, cmd_workers },

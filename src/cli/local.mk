@@ -2,10 +2,15 @@ noinst_LTLIBRARIES += %D%/libcli.la
 %C%_libcli_la_SOURCES = \
 	%D%/call.c %D%/call.h \
 	%D%/cli.h \
+	%D%/cmd_call.c \
 	%D%/cmd_config.c \
+	%D%/cmd_functions.c \
 	%D%/cmd_help.c \
+	%D%/cmd_nodes.c \
 	%D%/cmd_ping.c \
+	%D%/cmd_publish.c \
 	%D%/cmd_reload.c \
+	%D%/cmd_rpc.c \
 	%D%/cmd_run.c \
 	%D%/cmd_state_delete.c \
 	%D%/cmd_state_exists.c \
@@ -15,12 +20,15 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cmd_state_set.c \
 	%D%/cmd_state_ttl.c \
 	%D%/cmd_status.c \
+	%D%/cmd_topics.c \
 	%D%/cmd_workers.c \
 	%D%/commands.c \
 	%D%/facts.c %D%/facts.h \
 	%D%/help.c \
+	%D%/outcome.c %D%/outcome.h \
 	%D%/parse.c \
 	%D%/print.c %D%/print.h \
+	%D%/records.c %D%/records.h \
 	%D%/report.c \
 	%D%/table.c %D%/table.h \
 	%D%/value.c %D%/value.h

@@ -104,22 +104,56 @@ has_control(const unsigned char *p, size_t len)
 	return false;
 }
 
-/* A key in front of a row: as a string, so that it stays on its line too. */
-static int
-format_key(const char *key, struct hb_buf *out, struct hb_error *err)
+void
+cli_add_name(struct hb_buf *out, const void *name, size_t len)
 {
 	struct hb_buf term = HB_BUF_INIT;
-	int rc;
+	struct hb_error err;
 
-	if (!has_control((const unsigned char *)key, strlen(key))) {
-		hb_buf_add_str(out, key);
-		return 0;
+	if (!has_control(name, len)) {
+		hb_buf_add(out, name, len);
+		return;
 	}
 	hb_term_put_version(&term);
-	hb_term_put_str(&term, key);
-	rc = hb_term_to_json(term.data, term.len, true, out, err);
+	hb_term_put_binary(&term, name, len);
+	if (term.failed || hb_term_to_json(term.data, term.len, true, out, &err) != 0)
+		out->failed = true;
 	hb_buf_free(&term);
-	return rc;
+}
+
+/*
+ * The lines are written as they come: there can be millions, and a full disk
+ * or a lost reader ends them at once.
+ */
+static int
+put_names(const struct hb_buf *reply, char end, struct hb_error *err)
+{
+	struct hb_term_reader r;
+	uint32_t count;
+
+	if (hb_term_open(&r, reply->data, reply->len, err) != 0 || hb_term_want_list(&r, &count, err) != 0)
+		return -1;
+	for (uint32_t i = 0; i < count; i++) {
+		const unsigned char *p;
+		size_t len;
+
+		if (hb_term_want_binary(&r, &p, &len, err) != 0)
+			return -1;
+		fwrite(p, 1, len, stdout);
+		if (putc(end, stdout) == EOF)
+			return 0;
+	}
+	return 0;
+}
+
+int
+cli_print_names(struct cli *cli, const struct hb_buf *reply, char end)
+{
+	struct hb_error err;
+
+	if (cli->form == CLI_JSON || cli->form == CLI_TERM)
+		return cli_print_reply(cli, reply);
+	return put_names(reply, end, &err) == 0 ? CLI_DONE : cli_fail(cli, &err);
 }
 
 int
@@ -132,11 +166,10 @@ cli_print_row(struct cli *cli, const char *key, const void *term, size_t len)
 
 	if (cli->form == CLI_RAW)
 		return cli_print_term(cli, term, len, CLI_DONE);
-	rc = format_key(key, &out, &err);
+	cli_add_name(&out, key, strlen(key));
 	hb_buf_add_u8(&out, '\t');
 	start = out.len;
-	if (rc == 0)
-		rc = format(cli, term, len, &out, &err);
+	rc = format(cli, term, len, &out, &err);
 	if (rc == 0 && has_control(out.data + start, out.len - start)) {
 		out.len = start;
 		rc = hb_term_to_json(term, len, true, &out, &err);

@@ -5,6 +5,9 @@
 #include "cli/cli.h"
 #include "common/buf.h"
 
+/* Appends a name for people: one with control characters as a JSON string, so that it stays on its line. */
+void cli_add_name(struct hb_buf *out, const void *name, size_t len);
+
 /*
  * Prints one term (external format, 131 in front): as text a string as it
  * stands, an integer as its digits and anything else as JSON; raw the same
@@ -13,6 +16,8 @@
 int cli_print_term(struct cli *cli, const void *term, size_t len, int status);
 /* A whole reply, with CLI_DONE. */
 int cli_print_reply(struct cli *cli, const struct hb_buf *reply);
+/* A reply that is a list of binaries: each with this end behind it, in JSON and Erlang's syntax as one list. */
+int cli_print_names(struct cli *cli, const struct hb_buf *reply, char end);
 /* true with CLI_DONE, or false with CLI_FALSE. */
 int cli_print_bool(struct cli *cli, bool yes);
 /*

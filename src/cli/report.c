@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static void
 say(const char *fmt, va_list ap) HB_PRINTF(1, 0);
@@ -67,6 +68,19 @@ status_of(const struct hb_error *err)
 	return CLI_REMOTE;
 }
 
+bool
+cli_is_far(const struct hb_error *err)
+{
+	return err->kind == HB_ERROR_CONNECT && err->saved_errno == EHOSTUNREACH;
+}
+
+/* Of the other side's reasons only this one is mended by membership of a group. */
+static bool
+is_about_the_socket(const struct hb_error *err)
+{
+	return err->kind == HB_ERROR_CONNECT || strstr(err->text, "control.group") != NULL;
+}
+
 int
 cli_fail(const struct cli *cli, const struct hb_error *err)
 {
@@ -81,11 +95,14 @@ cli_fail(const struct cli *cli, const struct hb_error *err)
 			usage_line(cli->command);
 		break;
 	case CLI_CONNECT:
-		if (err->kind == HB_ERROR_CONNECT)
+		if (cli_is_far(err))
+			hint("`hornbeam nodes` lists the nodes that are connected");
+		else if (err->kind == HB_ERROR_CONNECT)
 			hint("is hornbeamd running? `hornbeam run` starts one of your own, -s names another socket");
 		break;
 	case CLI_DENIED:
-		hint("members of the group hornbeam may use the command line; see `id`");
+		if (is_about_the_socket(err))
+			hint("members of the group hornbeam may use the command line; see `id`");
 		break;
 	case CLI_DOWN:
 		hint("hornbeamd starts the companion again; `hornbeam status` and the log tell more");

@@ -143,23 +143,84 @@ check_forms(const struct cli *cli, struct hb_error *err)
 	return 0;
 }
 
+/* Appends the argument's term. */
+static int
+put_term(const struct cli *cli, const char *arg, struct hb_buf *term, struct hb_error *err)
+{
+	struct hb_buf text = HB_BUF_INIT;
+	int rc = -1;
+
+	if (read_argument(cli, arg, &text, err) == 0)
+		rc = encode(cli, &text, term, err);
+	if (rc == 0 && (text.failed || term->failed))
+		rc = hb_error_set(err, HB_ERROR_MEMORY, "out of memory");
+	hb_buf_free(&text);
+	return rc;
+}
+
 int
 cli_put_value(struct cli *cli, struct hb_buf *request, const char *arg, struct hb_error *err)
 {
-	struct hb_buf text = HB_BUF_INIT, term = HB_BUF_INIT;
+	struct hb_buf term = HB_BUF_INIT;
 	int rc = -1;
 
-	if (check_forms(cli, err) != 0 || read_argument(cli, arg, &text, err) != 0 ||
-	    encode(cli, &text, &term, err) != 0)
-		goto out;
-	if (text.failed || term.failed) {
-		rc = hb_error_set(err, HB_ERROR_MEMORY, "out of memory");
-		goto out;
+	if (check_forms(cli, err) == 0)
+		rc = put_term(cli, arg, &term, err);
+	if (rc == 0)
+		hb_term_put_stored(request, term.data, term.len);
+	hb_buf_free(&term);
+	return rc;
+}
+
+int
+cli_put_message(struct cli *cli, struct hb_buf *request, const char *arg, struct hb_error *err)
+{
+	struct hb_buf term = HB_BUF_INIT;
+	int rc = -1;
+
+	hb_term_put_version(&term);
+	if (check_forms(cli, err) == 0)
+		rc = put_term(cli, arg, &term, err);
+	if (rc == 0)
+		hb_term_put_binary(request, term.data, term.len);
+	hb_buf_free(&term);
+	return rc;
+}
+
+/* What the first has read to its end, the second would find empty. */
+static int
+check_inputs(const char *const *args, size_t count, struct hb_error *err)
+{
+	size_t inputs = 0;
+
+	for (size_t i = 0; i < count; i++)
+		inputs += strcmp(args[i], "-") == 0;
+	if (inputs > 1)
+		return hb_error_set(err, HB_ERROR_USAGE, "only one argument can be -, standard input");
+	return 0;
+}
+
+int
+cli_put_arguments(struct cli *cli, struct hb_buf *request, size_t first, struct hb_error *err)
+{
+	const char *const *args = cli->args + first;
+	size_t count = cli->nargs - first;
+	struct hb_buf term = HB_BUF_INIT;
+	int rc = -1;
+
+	if (check_forms(cli, err) != 0 || check_inputs(args, count, err) != 0)
+		return -1;
+	hb_term_put_version(&term);
+	hb_term_put_list(&term, (uint32_t)count);
+	for (size_t i = 0; i < count; i++) {
+		if (put_term(cli, args[i], &term, err) != 0)
+			goto out;
 	}
-	hb_term_put_stored(request, term.data, term.len);
+	if (count > 0)
+		hb_term_put_nil(&term);
+	hb_term_put_binary(request, term.data, term.len);
 	rc = 0;
 out:
-	hb_buf_free(&text);
 	hb_buf_free(&term);
 	return rc;
 }

@@ -11,6 +11,10 @@
  * --float, --term and --file say what arg is; "-" is standard input.
  */
 int cli_put_value(struct cli *cli, struct hb_buf *request, const char *arg, struct hb_error *err) HB_WARN_UNUSED;
+/* Appends a binary that holds the term of arg, by the same options: how messages and arguments travel. */
+int cli_put_message(struct cli *cli, struct hb_buf *request, const char *arg, struct hb_error *err) HB_WARN_UNUSED;
+/* Appends a binary that holds the list of the command's arguments from the first one on, each by the same options. */
+int cli_put_arguments(struct cli *cli, struct hb_buf *request, size_t first, struct hb_error *err) HB_WARN_UNUSED;
 /* Appends a decimal integer of any size, negated if asked. */
 int cli_put_integer(struct hb_buf *request, const char *text, bool negate, struct hb_error *err) HB_WARN_UNUSED;
 

@@ -1,6 +1,7 @@
 /* The frame codec: see frame.h. */
 #include "link/frame.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "term/term.h"
@@ -132,6 +133,9 @@ hb_frame_error(const void *payload, size_t len, struct hb_error *err)
 	for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
 		if (strcmp(name, classes[i].name) == 0) {
 			hb_error_set(err, classes[i].kind, "%.*s", (int)n, (const char *)text);
+			/* Whoever answered is connected: it is another node that cannot be reached. */
+			if (err->kind == HB_ERROR_CONNECT)
+				err->saved_errno = EHOSTUNREACH;
 			return;
 		}
 	hb_error_set(err, HB_ERROR_REMOTE, "%s: %.*s", name, (int)n, (const char *)text);

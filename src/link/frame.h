@@ -44,7 +44,10 @@ void hb_link_begin(struct hb_buf *request);
 bool hb_frame_can_cancel(enum hb_link_op op);
 /* Appends the whole frame that cancels the request of that id. */
 void hb_frame_cancel(struct hb_buf *out, uint32_t id);
-/* Reads an error reply's payload {Class, Text} into err: its kind and text. */
+/*
+ * Reads an error reply's payload {Class, Text} into err: its kind and text.
+ * saved_errno is EHOSTUNREACH where the peer could not connect to another node.
+ */
 void hb_frame_error(const void *payload, size_t len, struct hb_error *err);
 /* The class that tells this kind. */
 const char *hb_frame_error_class(enum hb_error_kind kind);

@@ -1,0 +1,20 @@
+/* hornbeam topics: the topics that somebody has subscribed to. */
+#include "cli/call.h"
+#include "cli/records.h"
+
+int
+cmd_topics(struct cli *cli)
+{
+	static const struct cli_records records = { 3, { "TOPIC", "SUBSCRIBERS", "DROPPED" },
+		{ "topic", "subscribers", "dropped" } };
+	struct hb_buf reply = HB_BUF_INIT;
+	struct hb_error err;
+	int status;
+
+	if (cli_call_empty(cli, HB_OP_TOPICS, &reply, &err) != 0)
+		status = cli_fail(cli, &err);
+	else
+		status = cli_print_records(cli, &records, &reply);
+	hb_buf_free(&reply);
+	return status;
+}
