@@ -1,12 +1,16 @@
 # The companion: one .beam per module, and the application's resource file.
 ERL_MODULES = \
+	hornbeam \
 	hornbeam_app \
+	hornbeam_calls \
+	hornbeam_casts \
 	hornbeam_clock \
 	hornbeam_counts \
 	hornbeam_courier \
 	hornbeam_embedded \
 	hornbeam_error \
 	hornbeam_fanout \
+	hornbeam_functions \
 	hornbeam_hub \
 	hornbeam_lease \
 	hornbeam_link \
@@ -19,9 +23,13 @@ ERL_MODULES = \
 	hornbeam_links \
 	hornbeam_log \
 	hornbeam_names \
+	hornbeam_near \
 	hornbeam_pubsub \
 	hornbeam_pubsub_sup \
 	hornbeam_push \
+	hornbeam_reach \
+	hornbeam_rpc \
+	hornbeam_rpc_allow \
 	hornbeam_state \
 	hornbeam_state_sup \
 	hornbeam_status \

@@ -1,6 +1,8 @@
 %% The OTP application: starts the supervision tree.  Its environment holds
-%% `link` (the path of the link's socket; undefined: none) and `state` (the
-%% limits of the store).
+%% `link` (the path of the link's socket; undefined: none), `state` (the
+%% limits of the store), `functions` ([{Name, Module, Function}], registered at
+%% the start), `rpc` (#{allow => [Pattern]}) and `names` (how many atoms requests
+%% may make).
 -module(hornbeam_app).
 -behaviour(application).
 
@@ -8,6 +10,8 @@
 
 -spec start(application:start_type(), term()) -> {ok, pid()} | {error, term()}.
 start(_Type, _Args) ->
+    {ok, #{allow := Patterns}} = application:get_env(hornbeam, rpc),
+    ok = hornbeam_rpc:configure(Patterns),
     hornbeam_sup:start_link().
 
 -spec stop(term()) -> ok.

@@ -27,10 +27,10 @@ left(Deadline) ->
         false -> 0
     end.
 
-%% -doc At that deadline the calling process gets {timeout, Timer, Message}; for 0 never.
--spec start(0..16#ffffffff, term()) -> reference() | undefined.
-start(0, _Message) -> undefined;
-start(Deadline, Message) -> erlang:start_timer(left(Deadline), self(), Message).
+%% -doc So many milliseconds from now the calling process gets {timeout, Timer, Message}.
+-spec start(timeout(), term()) -> reference() | undefined.
+start(infinity, _Message) -> undefined;
+start(Ms, Message) -> erlang:start_timer(Ms, self(), Message).
 
 -spec stop(reference() | undefined) -> ok.
 stop(undefined) -> ok;

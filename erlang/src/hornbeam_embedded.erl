@@ -70,7 +70,7 @@ started(ok) -> ok;
 started({error, Reason}) -> {error, cause(Reason)}.
 
 %% The listener's own words, out of the reports of the supervisors above it.
-cause({listen, Text}) ->
+cause({Who, Text}) when Who =:= listen; Who =:= configuration ->
     Text;
 cause({shutdown, Reason}) ->
     cause(Reason);

@@ -36,7 +36,9 @@
     op :: byte(),
     id :: non_neg_integer(),
     %% At its deadline; undefined where it has none.
-    timer :: undefined | reference()
+    timer :: undefined | reference(),
+    ms = infinity :: timeout(),
+    late = fun late/1 :: fun((timeout()) -> iodata())
 }).
 -record(link, {
     parent :: pid(),
@@ -91,7 +93,7 @@ init(Parent, Socket) ->
     end,
     try
         ask(Socket, ?ACTIVE),
-        loop(#link{parent = Parent, socket = Socket, ops = counters:new(1, [])})
+        loop(#link{parent = Parent, socket = Socket, ops = counters:new(2, [])})
     catch
         throw:closed -> ok;
         throw:unread -> ?LOG_WARNING("link: cut a client that left its replies unread");
@@ -99,14 +101,14 @@ init(Parent, Socket) ->
     after
         hornbeam_links:remove(),
         gen_tcp:close(Socket),
-        kill_runners(Parent)
+        kill_runners()
     end,
     ok.
 
-%% Their link would not end them where this process ends normally.
-kill_runners(Parent) ->
-    {links, Links} = process_info(self(), links),
-    _ = [exit(Pid, kill) || Pid <- Links, is_pid(Pid), Pid =/= Parent],
+%% Their link would not end them where this process ends normally, nor where their code unlinks or
+%% traps exits.  The process dictionary has them, since whatever is thrown to end this has no state.
+kill_runners() ->
+    _ = [exit(Pid, kill) || {Pid, runner} <- get()],
     ok.
 
 loop(#link{parts = []} = Link) ->
@@ -151,12 +153,10 @@ message({ran, Pid, Outcome}, Link) ->
     ran(Pid, Outcome, Link);
 message({'EXIT', Parent, Reason}, #link{parent = Parent}) ->
     exit(Reason);
-message({'EXIT', Pid, Reason}, Link) ->
-    %% It had no time to say how it ended: it was killed, or was a link of what was.
-    ran(Pid, {reply, term_to_binary({raised, exit, Reason, <<>>})}, Link);
-message({timeout, _Timer, {deadline, Pid}}, Link) ->
-    true = exit(Pid, kill),
-    ran(Pid, {refused, timeout, <<"no answer before the deadline">>}, Link);
+message({'EXIT', _Pid, _Reason}, Link) ->
+    Link;
+message({timeout, _Timer, {deadline, Pid}}, #link{runners = Runners} = Link) ->
+    late(Pid, Runners, Link);
 message({tcp_passive, Socket}, #link{socket = Socket} = Link) ->
     ask(Socket, ?ACTIVE),
     Link#link{taken = 0};
@@ -171,6 +171,9 @@ message({'DOWN', Monitor, process, _, _}, #link{leases = Monitor, pending = Pend
         Link#link{leases = undefined, pending = #{}},
         Pending
     );
+message({'DOWN', _Monitor, process, Pid, Reason}, Link) ->
+    %% A runner.  If it had no time to say how it ended, it was killed, or was linked to what was.
+    ran(Pid, fun() -> {reply, hornbeam_calls:died(Reason)} end, Link);
 message(Message, Link) ->
     ?LOG_WARNING("link: unexpected message ~0tp", [Message]),
     Link.
@@ -249,17 +252,22 @@ outcome(Op, Id, _Deadline, {job, Fun}, #link{jobs = Jobs} = Link) when Jobs < ?J
     spawn_runner(Fun, #run{kind = job, op = Op, id = Id}, 0, Link#link{jobs = Jobs + 1});
 outcome(Op, Id, _Deadline, {job, Fun}, Link) ->
     reply(Op, Id, guard(fun() -> {reply, Fun()} end), Link);
-outcome(Op, Id, Deadline, {run, Fun}, #link{runners = Runners} = Link) when map_size(Runners) < ?RUNS_MAX ->
-    spawn_runner(Fun, #run{kind = run, op = Op, id = Id}, Deadline, Link);
-outcome(Op, Id, _Deadline, {run, _Fun}, Link) ->
-    Text = ["this client has ", integer_to_binary(?RUNS_MAX), " calls under way; it may have no more"],
-    reply(Op, Id, {refused, limit, iolist_to_binary(Text)}, Link);
+outcome(Op, Id, Deadline, {run, Fun}, Link) ->
+    start_run(Fun, #run{kind = run, op = Op, id = Id}, Deadline, Link);
+outcome(Op, Id, Deadline, {run, Fun, Late}, Link) ->
+    start_run(Fun, #run{kind = run, op = Op, id = Id, late = Late}, Deadline, Link);
 outcome(Op, Id, _Deadline, {subscribe, Topic, Count}, Link) ->
     #link{queue = Queue} = Pushing = pushing(tell_gaps(Link)),
     Subscribe = fun() -> {reply, hornbeam_link_codec:answer(hornbeam_hub:subscribe(Topic, self(), Count, Queue))} end,
     reply(Op, Id, guard(Subscribe), Pushing);
 outcome(Op, Id, _Deadline, Outcome, Link) ->
     reply(Op, Id, Outcome, Link).
+
+start_run(Fun, Run, Deadline, #link{runners = Runners} = Link) when map_size(Runners) < ?RUNS_MAX ->
+    spawn_runner(Fun, Run, Deadline, Link);
+start_run(_Fun, #run{op = Op, id = Id}, _Deadline, Link) ->
+    Text = ["this client has ", integer_to_binary(?RUNS_MAX), " calls under way; it may have no more"],
+    reply(Op, Id, {refused, limit, iolist_to_binary(Text)}, Link).
 
 %% From now on a write may wait for the client as long as it takes, with a bounded mailbox.
 pushing(#link{queue = undefined, socket = Socket} = Link) ->
@@ -277,28 +285,50 @@ tell_gaps(#link{gaps = Gaps, out = Out, out_size = Size} = Link) ->
     Link#link{gaps = #{}, out = [Out | Frame], out_size = Size + iolist_size(Frame)}.
 
 %% Fun's result is the reply.
-spawn_runner(Fun, #run{kind = Kind, id = Id} = Run, Deadline, #link{runners = Runners, runs = Runs} = Link) ->
+spawn_runner(Fun, #run{kind = Kind, id = Id} = Run, Deadline, #link{ops = Ops, runners = Runners, runs = Runs} = Link) ->
     Self = self(),
-    Pid = spawn_link(fun() -> Self ! {ran, self(), guard(fun() -> {reply, Fun()} end)} end),
-    Timer = hornbeam_clock:start(Deadline, {deadline, Pid}),
-    Known = Link#link{runners = Runners#{Pid => Run#run{timer = Timer}}},
+    {Pid, _Monitor} = spawn_opt(fun() -> Self ! {ran, self(), guard(fun() -> {reply, Fun()} end)} end, [link, monitor]),
+    _ = put(Pid, runner),
+    Ms = hornbeam_clock:left(Deadline),
+    Timer = hornbeam_clock:start(Ms, {deadline, Pid}),
+    Known = Link#link{runners = Runners#{Pid => Run#run{timer = Timer, ms = Ms}}},
     case Kind of
         job -> Known;
-        run -> Known#link{runs = Runs#{Id => Pid}}
+        run -> ok = counters:add(Ops, 2, 1), Known#link{runs = Runs#{Id => Pid}}
     end.
 
 %% A runner has come to its end, or is taken for that.
 ran(Pid, Outcome, #link{runners = Runners} = Link) ->
     case maps:take(Pid, Runners) of
         {#run{op = Op, id = Id} = Run, Others} ->
-            reply(Op, Id, Outcome, forget(Run, Link#link{runners = Others}));
+            reply(Op, Id, ended(Outcome), forget(Pid, Run, Link#link{runners = Others}));
         error ->
             Link
     end.
 
+ended(Outcome) when is_function(Outcome) -> Outcome();
+ended(Outcome) -> Outcome.
+
+late(Pid, Runners, Link) ->
+    case Runners of
+        #{Pid := #run{late = Late, ms = Ms}} ->
+            true = exit(Pid, kill),
+            ran(Pid, {refused, timeout, iolist_to_binary(Late(Ms))}, Link);
+        _ ->
+            Link
+    end.
+
+late(Ms) ->
+    ["no answer within ", integer_to_binary(Ms), " ms"].
+
+forget(Pid, Run, Link) ->
+    runner = erase(Pid),
+    forget(Run, Link).
+
 forget(#run{kind = job}, #link{jobs = Jobs} = Link) ->
     Link#link{jobs = Jobs - 1};
-forget(#run{id = Id, timer = Timer}, #link{runs = Runs} = Link) ->
+forget(#run{id = Id, timer = Timer}, #link{ops = Ops, runs = Runs} = Link) ->
+    ok = counters:sub(Ops, 2, 1),
     ok = hornbeam_clock:stop(Timer),
     Link#link{runs = maps:remove(Id, Runs)}.
 
@@ -308,7 +338,7 @@ cancel(Id, #link{runs = Runs, runners = Runners} = Link) ->
         #{Id := Pid} ->
             true = exit(Pid, kill),
             {Run, Others} = maps:take(Pid, Runners),
-            forget(Run, Link#link{runners = Others});
+            forget(Pid, Run, Link#link{runners = Others});
         _ ->
             Link
     end.

@@ -7,10 +7,15 @@
 -include("hornbeam_link.hrl").
 
 %% wait: the leases answer later.  job: takes long, so another process runs it.  run: is somebody's
-%% code, in a process of its own, which is killed at the deadline, when it is cancelled and with the link.
+%% code, in a process of its own, which is killed at the deadline, when it is cancelled and with the link;
+%% the second fun tells what to say at the deadline, given the milliseconds that there were.
 %% subscribe: the link is to do that, which is pushed messages from then on.
 -type outcome() ::
-    {reply, iodata()} | wait | {job | run, fun(() -> iodata())} | {subscribe, binary(), non_neg_integer()}.
+    {reply, iodata()}
+    | wait
+    | {job | run, fun(() -> iodata())}
+    | {run, fun(() -> iodata()), fun((timeout()) -> iodata())}
+    | {subscribe, binary(), non_neg_integer()}.
 
 %% Beyond so many keys an operation is a job.
 -define(MANY, 1000).
@@ -75,13 +80,28 @@ op(?HB_OP_SUBSCRIBE, {Topic, Count}, _, _) when is_integer(Count), Count >= 0, C
     {subscribe, Topic, Count};
 op(?HB_OP_TOPICS, [], _, _) ->
     {job, fun() -> hornbeam_link_codec:answer(hornbeam_topics:list()) end};
+op(?HB_OP_CALL, {Name, Arguments}, _, _) when is_binary(Arguments) ->
+    {run, fun() -> hornbeam_functions:reply(Name, Arguments) end, hornbeam_functions:late(Name)};
+op(?HB_OP_CAST, {Name, Arguments}, _, _) when is_binary(Arguments) ->
+    {run, fun() -> hornbeam_functions:cast_reply(Name, Arguments) end};
+op(?HB_OP_FUNCTIONS, [], _, _) ->
+    {answer, [{Name, atom_to_binary(Kind)} || {Name, Kind} <- hornbeam_functions:list()]};
+op(?HB_OP_RPC_CALL, {Node, Module, Function, Arguments}, _, _) when is_binary(Arguments) ->
+    {run, fun() -> hornbeam_rpc:reply(Node, Module, Function, Arguments) end, hornbeam_rpc:late(Node, Module, Function)};
+op(?HB_OP_RPC_CAST, {Node, Module, Function, Arguments}, _, _) when is_binary(Arguments) ->
+    {run, fun() -> hornbeam_rpc:cast_reply(Node, Module, Function, Arguments) end};
+op(?HB_OP_NODE, [], _, _) ->
+    {answer, hornbeam_rpc:node()};
+op(?HB_OP_NODES, [], _, _) ->
+    {answer, hornbeam_rpc:nodes()};
 op(?HB_OP_PING, [], _, _) ->
     {answer, pong};
 op(?HB_OP_STATUS, [], _, _) ->
     {job, fun() -> hornbeam_link_codec:answer(hornbeam_status:map()) end};
 op(Op, _Term, _, _) when
     Op =:= ?HB_OP_PING; Op =:= ?HB_OP_STATUS; Op >= ?HB_OP_GET, Op =< ?HB_OP_FETCH_DROP;
-    Op >= ?HB_OP_PUBLISH, Op =< ?HB_OP_TOPICS
+    Op >= ?HB_OP_PUBLISH, Op =< ?HB_OP_TOPICS;
+    Op >= ?HB_OP_CALL, Op =< ?HB_OP_NODES
 ->
     hornbeam_error:throw(protocol, ["the request of operation ", integer_to_binary(Op), " is malformed"]);
 op(Op, _Term, _, _) ->

@@ -31,5 +31,5 @@ init(top) ->
         end,
     {ok, {#{strategy => one_for_one, intensity => 5, period => 10}, Children}};
 init(links) ->
-    Link = #{id => link, start => {hornbeam_link, start_link, []}, restart => temporary},
+    Link = #{id => link, start => {hornbeam_link, start_link, []}, restart => temporary, shutdown => 1000},
     {ok, {#{strategy => simple_one_for_one}, [Link]}}.

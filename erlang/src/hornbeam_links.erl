@@ -43,6 +43,7 @@ list() ->
             <<"gid">> => maps:get(gid, Peer),
             <<"pid">> => maps:get(pid, Peer),
             <<"ops">> => counters:get(maps:get(ops, Peer), 1),
+            <<"running">> => counters:get(maps:get(ops, Peer), 2),
             <<"uptime_ms">> => Now - Since
         }
      || {_, Since, Peer} <- lists:keysort(2, Rows)

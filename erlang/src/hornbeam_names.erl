@@ -7,7 +7,7 @@
 %% limit in `names`.
 -module(hornbeam_names).
 
--export([atom/1, decode/1, made/0]).
+-export([atom/1, decode/1, made/0, max/0]).
 
 -define(MAX, 10000).
 -define(CHARACTERS_MAX, 255).
@@ -62,6 +62,11 @@ retry(Binary) ->
 made() ->
     atomics:get(counter(), 1).
 
+%% -doc How many they may make.
+-spec max() -> non_neg_integer().
+max() ->
+    application:get_env(hornbeam, names, ?MAX).
+
 admit(Names) ->
     case lists:usort([Name || Name <- Names, unknown(Name)]) of
         [] -> ok;
@@ -87,7 +92,7 @@ sound(Name) ->
     end.
 
 make(Names, Count, First) ->
-    Max = application:get_env(hornbeam, names, ?MAX),
+    Max = max(),
     Counter = counter(),
     case atomics:add_get(Counter, 1, Count) =< Max of
         true ->

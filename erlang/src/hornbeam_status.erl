@@ -18,6 +18,9 @@ map() ->
         <<"schedulers">> => erlang:system_info(schedulers_online),
         <<"state">> => (names(hornbeam_counts:info()))#{<<"leases">> => hornbeam_lease:count()},
         <<"pubsub">> => names(hornbeam_topics:info()),
+        <<"functions">> => hornbeam_functions:count(),
+        <<"casts">> => hornbeam_casts:count(),
+        <<"names">> => #{<<"made">> => hornbeam_names:made(), <<"max">> => hornbeam_names:max()},
         <<"links">> => hornbeam_links:list()
     }.
 

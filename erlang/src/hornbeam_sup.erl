@@ -1,6 +1,9 @@
-%% The root of the supervision tree: the state and publish/subscribe, then the links that use them.
+%% The root of the supervision tree: what the links use, then the links.  It
+%% owns the table of functions: what user code has registered is there as long as
+%% the application.
 %%
 %%   hornbeam_sup
+%%     functions                   no process: registers those of the configuration
 %%     hornbeam_state_sup          owns the table of state
 %%       hornbeam_sweeper          gives the memory of expired keys back
 %%       hornbeam_lease            one computation for many callers (fetch)
@@ -9,6 +12,7 @@
 %%       hornbeam_courier_sup
 %%         hornbeam_courier        one process for each other node, to its hub
 %%       hornbeam_hub              every change of the tables; messages of other nodes
+%%     hornbeam_casts              calls that nobody waits for
 %%     hornbeam_link_sup           owns the table of links
 %%       hornbeam_link_links_sup
 %%         hornbeam_link           one process per link
@@ -24,9 +28,12 @@ start_link() ->
 
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
+    ok = hornbeam_functions:new(),
     Children = [
+        #{id => functions, start => {hornbeam_functions, start, []}},
         #{id => state, start => {hornbeam_state_sup, start_link, []}, type => supervisor},
         #{id => pubsub, start => {hornbeam_pubsub_sup, start_link, []}, type => supervisor},
+        #{id => casts, start => {hornbeam_casts, start_link, []}},
         #{id => link, start => {hornbeam_link_sup, start_link, []}, type => supervisor}
     ],
     {ok, {#{strategy => rest_for_one, intensity => 3, period => 10}, Children}}.

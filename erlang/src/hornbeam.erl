@@ -1,0 +1,85 @@
+%% Hornbeam for Erlang code: the functions that Python calls by name.
+%%
+%%     ok = hornbeam:register_function(add, fun([A, B]) -> A + B end),
+%%     ok = hornbeam:register_function(get_user, user_db, get),
+%%     3 = hornbeam:call(add, [1, 2]).
+%%
+%% and in Python
+%%
+%%     from hornbeam_erlang import call
+%%     call('add', 1, 2)
+%%
+%% A name is an atom, a binary or a string: add, <<"add">> and "add" are one.
+%% What cannot be done raises error({Class, Text}), as in hornbeam_state: Class is
+%% missing for a function that is not registered, timeout for one that did not
+%% answer in time, type or value for arguments that cannot be meant.
+-module(hornbeam).
+
+-export([register_function/2, register_function/3, unregister_function/1, functions/0]).
+-export([call/2, call/3, cast/2]).
+
+-define(TIMEOUT, 5000).
+
+%% -doc Registers a fun, which is called with the list of arguments, or {Module, Function}, which
+%% is applied to them.
+%%
+%% A call runs in a process of its own.  For Python {ok, Value} is Value, {error, Reason} raises
+%% CallError, an exception raises RemoteError, and anything else is the value itself.  To register
+%% a name again puts the new function in the old one's place.
+%%
+%%     ok = hornbeam:register_function(validate, fun
+%%         ([<<"secret">>]) -> {ok, 42};
+%%         ([_Other]) -> {error, invalid_token}
+%%     end).
+-spec register_function(hornbeam_functions:name(), hornbeam_functions:code()) -> ok.
+register_function(Name, Function) ->
+    run(fun() -> hornbeam_functions:add(Name, Function) end).
+
+%% -doc Registers a function of a module, which is applied to the arguments.
+%%
+%%     ok = hornbeam:register_function(reverse, lists, reverse),
+%%     [3, 2, 1] = hornbeam:call(reverse, [[1, 2, 3]]).
+-spec register_function(hornbeam_functions:name(), module(), Function :: atom()) -> ok.
+register_function(Name, Module, Function) ->
+    run(fun() -> hornbeam_functions:add(Name, {Module, Function}) end).
+
+%% -doc Takes a function away; whether it was there.
+-spec unregister_function(hornbeam_functions:name()) -> boolean().
+unregister_function(Name) ->
+    run(fun() -> hornbeam_functions:remove(Name) end).
+
+%% -doc The registered functions, sorted, and in what language each is.
+-spec functions() -> [{binary(), erlang}].
+functions() ->
+    run(fun hornbeam_functions:list/0).
+
+%% -doc Calls a function with the list of its arguments, as Python would, and waits 5 seconds.
+-spec call(hornbeam_functions:name(), [term()]) -> term().
+call(Name, Arguments) ->
+    call(Name, Arguments, ?TIMEOUT).
+
+%% -doc Calls a function and waits for so many milliseconds.
+%%
+%% Returns what the function returned, {ok, Value} and {error, Reason} too, and raises what it
+%% raised.  It runs in a process of its own, which is killed when the time is over.
+%%
+%%     ok = hornbeam:register_function(slow, fun([]) -> timer:sleep(infinity) end),
+%%     {timeout, _} = try hornbeam:call(slow, [], 10) catch error:Reason -> Reason end.
+-spec call(hornbeam_functions:name(), [term()], timeout()) -> term().
+call(Name, Arguments, Timeout) ->
+    case run(fun() -> hornbeam_functions:call(Name, Arguments, Timeout) end) of
+        {returned, Value} -> Value;
+        {raised, Class, Reason, Stack} -> erlang:raise(Class, Reason, Stack)
+    end.
+
+%% -doc Calls a function in a process of its own and does not wait; an exception is logged.
+-spec cast(hornbeam_functions:name(), [term()]) -> ok.
+cast(Name, Arguments) ->
+    run(fun() -> hornbeam_functions:cast(Name, Arguments) end).
+
+run(Fun) ->
+    try
+        Fun()
+    catch
+        throw:{refused, Class, Text} -> error({Class, Text})
+    end.

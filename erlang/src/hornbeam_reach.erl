@@ -1,0 +1,89 @@
+%% Why another node cannot be reached: net_kernel says only that it cannot, so
+%% this looks at each step of the way again.  A step can take as long as the
+%% host's resolver does; the caller has a deadline.
+-module(hornbeam_reach).
+
+-export([alone/1, check/1, cause/2]).
+
+%% For the port of a node that its epmd knows.
+-define(CONNECT_MS, 1000).
+
+%% -doc What to say where this node has no distribution.
+-spec alone(binary()) -> iodata().
+alone(Name) ->
+    ["cannot reach ", Name, ": this node has no distribution; erlang.node in the configuration gives it a name"].
+
+%% -doc Whether this node may connect to that one at all: throws what is wrong with its name.
+-spec check(node()) -> ok.
+check(Node) ->
+    case lists:member(Node, nodes(connected)) of
+        true -> ok;
+        false -> same_kind(Node, net_kernel:longnames(), long(host(Node)))
+    end.
+
+same_kind(Node, true, false) -> refuse([mixed(Node, "short", "long")]);
+same_kind(Node, false, true) -> refuse([mixed(Node, "long", "short")]);
+same_kind(_Node, _Ours, _Theirs) -> ok.
+
+mixed(Node, Theirs, Ours) ->
+    [name(Node), " is a ", Theirs, " node name and ", name(node()), " a ", Ours, " one: such nodes cannot connect"].
+
+long(Host) -> lists:member($., Host) orelse lists:member($:, Host).
+
+%% -doc Throws why an attempt of Ms milliseconds to connect has failed.
+-spec cause(node(), non_neg_integer()) -> no_return().
+cause(Node, Ms) ->
+    Host = host(Node),
+    case inet:getaddr(Host, family()) of
+        {ok, Address} -> listening(Node, Address, net_kernel:epmd_module(), Ms);
+        {error, _} -> refuse(["cannot reach ", name(Node), ": the host ", Host, " has no address"])
+    end.
+
+listening(Node, Address, erl_epmd, Ms) ->
+    case erl_epmd:listen_port_please([], host(Node)) of
+        {ok, 0} -> registered(Node, erl_epmd:names(Address), Address, Ms);
+        {ok, Port} -> answers(Node, Address, Port, Ms)
+    end;
+listening(Node, _Address, _Other, _Ms) ->
+    refuse(["cannot connect to ", name(Node)]).
+
+registered(Node, {ok, Names}, Address, Ms) ->
+    case lists:keyfind(short(Node), 1, Names) of
+        {_, Port} -> answers(Node, Address, Port, Ms);
+        false -> refuse([name(Node), " does not run: epmd on ", host(Node), " knows no node ", short(Node)])
+    end;
+registered(Node, {error, _}, _Address, _Ms) ->
+    refuse([name(Node), " does not run: no epmd answers on ", host(Node)]).
+
+answers(Node, Address, Port, Ms) ->
+    case gen_tcp:connect(Address, Port, [], ?CONNECT_MS) of
+        {ok, Socket} ->
+            ok = gen_tcp:close(Socket),
+            refused(Node, Ms > setup_ms());
+        {error, Reason} ->
+            refuse(["cannot reach ", name(Node), " at port ", integer_to_binary(Port), ": ", inet:format_error(Reason)])
+    end.
+
+refused(Node, true) ->
+    refuse([name(Node), " is there but does not answer: it hangs"]);
+refused(Node, false) ->
+    refuse([name(Node), " is there but refuses to connect: most likely its cookie is not ours"]).
+
+%% Half a second short of the time that net_kernel gives to an attempt.
+setup_ms() -> 1000 * application:get_env(kernel, net_setuptime, 7) - 500.
+
+family() ->
+    case init:get_argument(proto_dist) of
+        {ok, [["inet6" ++ _]]} -> inet6;
+        _ -> inet
+    end.
+
+name(Node) -> atom_to_binary(Node).
+
+host(Node) -> tl(lists:dropwhile(fun(C) -> C =/= $@ end, atom_to_list(Node))).
+
+short(Node) -> lists:takewhile(fun(C) -> C =/= $@ end, atom_to_list(Node)).
+
+-spec refuse(iodata()) -> no_return().
+refuse(Text) ->
+    hornbeam_error:throw(connect, unicode:characters_to_binary(Text)).
