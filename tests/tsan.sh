@@ -41,7 +41,7 @@ try() {
 	shift 2
 	number=$((number + 1))
 	if build "$program" "$@" >"$log" 2>&1 &&
-		TSAN_OPTIONS="halt_on_error=0 exitcode=66" CK_FORK=no CK_DEFAULT_TIMEOUT=300 \
+		TSAN_OPTIONS="halt_on_error=0 exitcode=66 die_after_fork=0" CK_FORK=no CK_DEFAULT_TIMEOUT=300 \
 			$plain "$dir/$program" >"$log" 2>&1 &&
 		! grep -q 'WARNING: ThreadSanitizer' "$log"; then
 		echo "ok $number - $what no data race and no bad lock order"
@@ -51,9 +51,14 @@ try() {
 	fi
 }
 
-echo "1..2"
+link="src/link/client.c src/link/conn.c src/link/dial.c src/link/frame.c src/link/hello.c src/link/locate.c
+	src/link/opening.c src/link/sync.c"
+
+echo "1..3"
+# shellcheck disable=SC2086,SC2046 # several words
 try test_link_threads "the blocking client has" \
-	src/link/client.c src/link/conn.c src/link/dial.c src/link/frame.c src/link/hello.c src/link/locate.c \
-	tests/unit/fake_link.c tests/unit/test_link_threads.c
+	$link tests/unit/fake_link.c tests/unit/test_link_threads.c
+try test_link_push "the push connection has" \
+	$link src/link/push*.c tests/unit/fake_link.c tests/unit/test_link_push.c
 try test_worker_threads "the worker's threads have" \
 	src/worker/jobs.c src/worker/watchdog.c tests/unit/test_worker_threads.c

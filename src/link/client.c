@@ -6,21 +6,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 
 #include "common/clock.h"
 #include "common/fd.h"
 #include "common/str.h"
 #include "link/conn.h"
 #include "link/dial.h"
-#include "link/locate.h"
+#include "link/sync.h"
 
 enum {
-	SLICE = 100,        /* milliseconds; the longest wait before the interrupted hook is asked */
-	BLOCKED_SLICE = 20, /* the longest wait of a sender that may have to become the reader */
-	DIAL_TIME = 10000,  /* for a call without a deadline */
-	BACKOFF_FIRST = 10,
-	BACKOFF_MAX = 500
+	BLOCKED_SLICE = 20 /* milliseconds; the longest wait of a sender that may have to become the reader */
 };
 
 struct hb_link {
@@ -39,67 +34,31 @@ struct hb_link {
 	int64_t retry_at; /* before it calls fail with why */
 	int64_t backoff;
 	struct hb_error why;
-	struct hb_link *next;
+	struct hb_sync sync;
 };
-
-/*
- * Every client, for fork(2).  The handlers hold all locks over the fork, so
- * that the child finds every client whole, whatever other threads were doing.
- */
-static struct {
-	pthread_once_t once;
-	pthread_mutex_t lock;
-	pthread_condattr_t monotonic;
-	struct hb_link *links;
-} all = {.once = PTHREAD_ONCE_INIT, .lock = PTHREAD_MUTEX_INITIALIZER};
-
-static void
-before_fork(void)
-{
-	pthread_mutex_lock(&all.lock);
-	for (struct hb_link *link = all.links; link != NULL; link = link->next)
-		pthread_mutex_lock(&link->lock);
-}
-
-static void
-after_fork_in_parent(void)
-{
-	for (struct hb_link *link = all.links; link != NULL; link = link->next)
-		pthread_mutex_unlock(&link->lock);
-	pthread_mutex_unlock(&all.lock);
-}
 
 static void
 make_locks(struct hb_link *link)
 {
 	pthread_mutex_init(&link->lock, NULL);
-	pthread_cond_init(&link->changed, &all.monotonic);
+	hb_sync_cond_init(&link->changed);
 	hb_dial_init(&link->dial, &link->lock);
 }
 
 /* The parent's connection is only closed here: a shutdown would end it for the parent too. */
 static void
-after_fork_in_child(void)
+after_fork_in_child(void *arg)
 {
-	for (struct hb_link *link = all.links; link != NULL; link = link->next) {
-		hb_conn_free(link->conn);
-		link->conn = NULL;
-		hb_dial_end(&link->dial);
-		link->dialling = false;
-		link->forks++;
-		link->retry_at = 0;
-		link->backoff = 0;
-		make_locks(link);
-	}
-	pthread_mutex_init(&all.lock, NULL);
-}
+	struct hb_link *link = arg;
 
-static void
-set_up(void)
-{
-	pthread_condattr_init(&all.monotonic);
-	pthread_condattr_setclock(&all.monotonic, CLOCK_MONOTONIC);
-	pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
+	hb_conn_free(link->conn);
+	link->conn = NULL;
+	hb_dial_end(&link->dial);
+	link->dialling = false;
+	link->forks++;
+	link->retry_at = 0;
+	link->backoff = 0;
+	make_locks(link);
 }
 
 struct hb_link *
@@ -107,7 +66,6 @@ hb_link_new(const struct hb_link_options *options)
 {
 	struct hb_link *link = hb_xcalloc(1, sizeof *link);
 
-	pthread_once(&all.once, set_up);
 	link->via = options->via;
 	link->path = options->path != NULL ? hb_xstrdup(options->path) : NULL;
 	link->role = hb_xstrdup(options->role);
@@ -115,25 +73,17 @@ hb_link_new(const struct hb_link_options *options)
 	link->interrupted = options->interrupted;
 	link->arg = options->arg;
 	make_locks(link);
-	pthread_mutex_lock(&all.lock);
-	link->next = all.links;
-	all.links = link;
-	pthread_mutex_unlock(&all.lock);
+	link->sync = (struct hb_sync){&link->lock, after_fork_in_child, link, NULL};
+	hb_sync_add(&link->sync);
 	return link;
 }
 
 void
 hb_link_free(struct hb_link *link)
 {
-	struct hb_link **at;
-
 	if (link == NULL)
 		return;
-	pthread_mutex_lock(&all.lock);
-	for (at = &all.links; *at != link; at = &(*at)->next)
-		;
-	*at = link->next;
-	pthread_mutex_unlock(&all.lock);
+	hb_sync_remove(&link->sync);
 	hb_conn_free(link->conn);
 	pthread_cond_destroy(&link->changed);
 	pthread_mutex_destroy(&link->lock);
@@ -147,17 +97,11 @@ hb_link_free(struct hb_link *link)
 static void
 wait_on(struct hb_link *link, pthread_cond_t *cond, int64_t deadline)
 {
-	int64_t until = link->interrupted != NULL ? hb_clock_ms() + SLICE : INT64_MAX;
-	struct timespec ts;
+	int64_t until = link->interrupted != NULL ? hb_clock_ms() + HB_SYNC_SLICE : INT64_MAX;
 
 	if (deadline != 0 && deadline < until)
 		until = deadline;
-	if (until == INT64_MAX) {
-		pthread_cond_wait(cond, &link->lock);
-		return;
-	}
-	ts = (struct timespec){.tv_sec = until / 1000, .tv_nsec = until % 1000 * 1000000};
-	pthread_cond_timedwait(cond, &link->lock, &ts);
+	hb_sync_wait(cond, &link->lock, until);
 }
 
 /* Asks the hook, without the lock.  -1 with err: the call ends. */
@@ -182,9 +126,7 @@ ask_hook(struct hb_link *link, struct hb_error *err)
 static void
 back_off(struct hb_link *link, const struct hb_error *why)
 {
-	link->backoff = link->backoff == 0 ? BACKOFF_FIRST : link->backoff * 2;
-	if (link->backoff > BACKOFF_MAX)
-		link->backoff = BACKOFF_MAX;
+	link->backoff = hb_sync_backoff(link->backoff);
 	link->retry_at = hb_clock_ms() + link->backoff;
 	link->why = *why;
 }
@@ -213,16 +155,12 @@ lose(struct hb_link *link, struct hb_conn *conn, const struct hb_error *why)
 static int
 dial(struct hb_link *link, int64_t deadline, struct hb_error *err)
 {
-	char located[HB_LINK_PATH];
-	int fd = 0;
+	int fd;
 
 	link->dialling = true;
 	pthread_mutex_unlock(&link->lock);
-	if (link->path == NULL)
-		fd = hb_link_locate(located, sizeof located, err);
-	if (fd == 0)
-		fd = hb_dial(&link->dial, link->via, link->path != NULL ? link->path : located, link->role, link->name,
-		    deadline != 0 ? deadline : hb_clock_ms() + DIAL_TIME, err);
+	fd = hb_dial(&link->dial, link->via, link->path, link->role, link->name,
+	    deadline != 0 ? deadline : hb_clock_ms() + HB_SYNC_DIAL_TIME, err);
 	pthread_mutex_lock(&link->lock);
 	if (fd != -1 && (link->conn = hb_conn_new(fd)) == NULL)
 		fd = hb_error_set(err, HB_ERROR_MEMORY, "out of memory");
@@ -334,7 +272,7 @@ static void
 follow(struct hb_link *link, struct hb_call *call, int64_t deadline)
 {
 	if (!call->has_cond)
-		pthread_cond_init(&call->cond, &all.monotonic);
+		hb_sync_cond_init(&call->cond);
 	call->has_cond = true;
 	call->waiting = true;
 	wait_on(link, &call->cond, deadline);
@@ -346,7 +284,7 @@ static void
 run(struct hb_link *link, struct hb_conn *conn, struct hb_call *call, int64_t deadline)
 {
 	while (!call->done && !conn->lost) {
-		int64_t now = hb_clock_ms(), left = SLICE;
+		int64_t now = hb_clock_ms(), left = HB_SYNC_SLICE;
 		bool read, write, idle;
 		enum waited waited;
 

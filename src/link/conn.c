@@ -99,9 +99,8 @@ hb_conn_wants_write(const struct hb_conn *conn, const struct hb_call *call)
 	return !call->sent && (conn->partial == NULL || conn->partial == call);
 }
 
-/* Sends from p: how much went, 0 when the socket is full, -1 when the other side is gone. */
-static ssize_t
-send_some(int fd, const unsigned char *p, size_t n)
+ssize_t
+hb_conn_send(int fd, const unsigned char *p, size_t n)
 {
 	ssize_t sent;
 
@@ -114,7 +113,7 @@ send_some(int fd, const unsigned char *p, size_t n)
 static int
 push_tail(struct hb_conn *conn)
 {
-	ssize_t n = send_some(conn->fd, conn->tail.data + conn->tail_off, conn->tail.len - conn->tail_off);
+	ssize_t n = hb_conn_send(conn->fd, conn->tail.data + conn->tail_off, conn->tail.len - conn->tail_off);
 
 	if (n <= 0)
 		return n == 0 ? 1 : -1;
@@ -129,7 +128,7 @@ push_tail(struct hb_conn *conn)
 static int
 push_call(struct hb_conn *conn, struct hb_call *call)
 {
-	ssize_t n = send_some(conn->fd, call->data + call->off, call->len - call->off);
+	ssize_t n = hb_conn_send(conn->fd, call->data + call->off, call->len - call->off);
 
 	if (n <= 0)
 		return n == 0 ? 1 : -1;

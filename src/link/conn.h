@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/buf.h"
 #include "common/error.h"
@@ -79,6 +80,8 @@ bool hb_conn_wants_write(const struct hb_conn *conn, const struct hb_call *call)
 int hb_conn_absorb(struct hb_conn *conn, size_t n, struct hb_error *err) HB_WARN_UNUSED;
 /* The end of the connection: every call that was sent fails with why; the others are left for another one. */
 void hb_conn_lose(struct hb_conn *conn, const struct hb_error *why);
+/* Sends from p: how much went, 0 when the socket is full, -1 when the other side is gone. */
+ssize_t hb_conn_send(int fd, const unsigned char *p, size_t n) HB_WARN_UNUSED;
 /* Wakes a waiting call to be the reader, or the sender, where there is none. */
 void hb_conn_hand_over(struct hb_conn *conn);
 

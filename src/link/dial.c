@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "link/locate.h"
 
 void
 hb_dial_init(struct hb_dial *dial, pthread_mutex_t *lock)
@@ -48,8 +49,14 @@ hb_dial(struct hb_dial *dial, enum hb_link_via via, const char *path, const char
 	struct hb_hello hello = {role, name, getuid(), getgid(), getpid()};
 	struct hb_opening *o = &dial->opening;
 	enum hb_opening_step step = HB_OPENING_READ;
+	char located[HB_LINK_PATH];
 	int flags;
 
+	if (path == NULL) {
+		if (hb_link_locate(located, sizeof located, err) == -1)
+			return -1;
+		path = located;
+	}
 	pthread_mutex_lock(dial->lock);
 	if (hb_opening_begin(o, via, path, &hello, deadline, err) == -1)
 		step = HB_OPENING_FAILED;

@@ -22,7 +22,7 @@ struct hb_dial {
 void hb_dial_init(struct hb_dial *dial, pthread_mutex_t *lock);
 
 /*
- * Called without the lock.  Returns a connected blocking descriptor, which
+ * Called without the lock; path as in struct hb_link_options.  Returns a connected blocking descriptor, which
  * dial->opening still holds, or -1 with err: HB_ERROR_INTERRUPT after a signal.
  */
 int hb_dial(struct hb_dial *dial, enum hb_link_via via, const char *path, const char *role, const char *name,

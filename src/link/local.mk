@@ -7,7 +7,12 @@ noinst_LTLIBRARIES += %D%/liblink.la
 	%D%/hello.c %D%/hello.h \
 	%D%/locate.c %D%/locate.h \
 	%D%/opening.c %D%/opening.h \
-	%D%/proto.h
+	%D%/proto.h \
+	%D%/push.c %D%/push.h %D%/push_state.h \
+	%D%/push_io.c \
+	%D%/push_topics.c \
+	%D%/push_watch.c \
+	%D%/sync.c %D%/sync.h
 %C%_liblink_la_CPPFLAGS = $(AM_CPPFLAGS) $(DEFS_DIRS)
 
 # The clients for a libevent loop; the command line and the Python module do without.
@@ -38,6 +43,11 @@ check_PROGRAMS += tests/unit/test_link_threads
 tests_unit_test_link_threads_SOURCES = tests/unit/test_link_threads.c tests/unit/fake_link.c tests/unit/fake_link.h
 tests_unit_test_link_threads_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_link_threads_LDADD = $(LINK_TEST_LIBS)
+
+check_PROGRAMS += tests/unit/test_link_push
+tests_unit_test_link_push_SOURCES = tests/unit/test_link_push.c tests/unit/fake_link.c tests/unit/fake_link.h
+tests_unit_test_link_push_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_link_push_LDADD = $(LINK_TEST_LIBS)
 
 # The same under ThreadSanitizer.
 TESTS += tests/tsan.sh
