@@ -26,6 +26,7 @@ ERL_MODULES = \
 	hornbeam_near \
 	hornbeam_pubsub \
 	hornbeam_pubsub_sup \
+	hornbeam_python \
 	hornbeam_push \
 	hornbeam_reach \
 	hornbeam_rpc \
@@ -37,6 +38,7 @@ ERL_MODULES = \
 	hornbeam_sup \
 	hornbeam_sweeper \
 	hornbeam_table \
+	hornbeam_tasks \
 	hornbeam_terms \
 	hornbeam_topics
 ERL_BEAMS = $(ERL_MODULES:%=%D%/ebin/%.beam)
@@ -88,6 +90,7 @@ ERL_TESTS = \
 	hornbeam_link_header_tests \
 	hornbeam_names_tests \
 	hornbeam_pubsub_SUITE \
+	hornbeam_python_SUITE \
 	hornbeam_random_SUITE \
 	hornbeam_store_tests
 TESTS += %D%/test/run.sh

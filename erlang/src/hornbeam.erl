@@ -16,7 +16,7 @@
 -module(hornbeam).
 
 -export([register_function/2, register_function/3, unregister_function/1, functions/0]).
--export([call/2, call/3, cast/2]).
+-export([call/2, call/3, cast/2, call_python/2, call_python/3]).
 
 -define(TIMEOUT, 5000).
 
@@ -49,7 +49,7 @@ unregister_function(Name) ->
     run(fun() -> hornbeam_functions:remove(Name) end).
 
 %% -doc The registered functions, sorted, and in what language each is.
--spec functions() -> [{binary(), erlang}].
+-spec functions() -> [{binary(), erlang | python}].
 functions() ->
     run(fun hornbeam_functions:list/0).
 
@@ -76,6 +76,29 @@ call(Name, Arguments, Timeout) ->
 -spec cast(hornbeam_functions:name(), [term()]) -> ok.
 cast(Name, Arguments) ->
     run(fun() -> hornbeam_functions:cast(Name, Arguments) end).
+
+%% -doc Calls a function that a Python process registered, and waits 5 seconds.
+-spec call_python(hornbeam_functions:name(), [term()]) -> term().
+call_python(Name, Arguments) ->
+    call_python(Name, Arguments, ?TIMEOUT).
+
+%% -doc Calls a function that a Python process registered and waits for so many milliseconds.
+%%
+%% In Python, in a worker or any other process:
+%%
+%%     import hornbeam_erlang
+%%     hornbeam_erlang.register('total', lambda prices: sum(prices))
+%%
+%% and then here
+%%
+%%     6 = hornbeam:call_python(total, [[1, 2, 3]]).
+%%
+%% Returns what the function returned.  Raises error({python_error, Type, Text}) with its exception,
+%% both binaries; error({connect, Text}) where its process ended meanwhile, and whether it ran is
+%% unknown; error({limit, Text}) where too many calls of it are under way.
+-spec call_python(hornbeam_functions:name(), [term()], timeout()) -> term().
+call_python(Name, Arguments, Timeout) ->
+    run(fun() -> hornbeam_python:call(hornbeam_functions:name(Name), Arguments, Timeout) end).
 
 run(Fun) ->
     try

@@ -1,11 +1,13 @@
-%% The registered functions: Erlang code that Python calls by name.
+%% The registered functions: Erlang code that Python calls by name.  A name that is
+%% not registered here may be a function of Python (hornbeam_python).
 %%
 %% The table is the root supervisor's, so that it outlives every process that uses
 %% it.  Reads go straight to it.  What cannot be done throws a refusal.
 -module(hornbeam_functions).
 
 -export([new/0, start/0, add/2, remove/1, list/0, count/0]).
--export([call/3, cast/2, reply/2, cast_reply/2, late/1]).
+-export([call/3, cast/2, reply/3, cast_reply/2, late/1]).
+-export([name/1]).
 -export_type([name/0, code/0]).
 
 -type name() :: atom() | binary() | string().
@@ -66,10 +68,12 @@ remove(Name) ->
     started() andalso ets:take(?MODULE, Key) =/= [].
 
 %% -doc The names, sorted, and in what language each is.
--spec list() -> [{binary(), erlang}].
+-spec list() -> [{binary(), erlang | python}].
 list() ->
     true = started(),
-    lists:sort([{Name, erlang} || {Name, _} <- ets:tab2list(?MODULE)]).
+    Python = maps:from_list([{Name, python} || Name <- hornbeam_python:names()]),
+    Erlang = maps:from_list([{Name, erlang} || {Name, _} <- ets:tab2list(?MODULE)]),
+    lists:sort(maps:to_list(maps:merge(Python, Erlang))).
 
 -spec count() -> non_neg_integer().
 count() ->
@@ -79,7 +83,8 @@ started() ->
     ets:whereis(?MODULE) =/= undefined orelse
         hornbeam_error:throw(system, "the application hornbeam does not run in this node").
 
-%% add, <<"add">> and "add" are one name.
+%% -doc The one form of a name: add, <<"add">> and "add" are one.
+-spec name(name()) -> binary().
 name(Name) when is_atom(Name) -> checked(atom_to_binary(Name));
 name(Name) when is_binary(Name) -> checked(Name);
 name(Name) ->
@@ -156,8 +161,14 @@ cast(Name, Arguments) when is_list(Arguments) ->
 cast(_Name, _Arguments) ->
     hornbeam_error:throw(type, "the arguments of a call are a list").
 
-%% -doc The reply to a client that calls a function.
--spec reply(binary(), binary()) -> iodata().
+%% -doc The reply to a client that calls a function and waits for so many milliseconds.
+-spec reply(binary(), binary(), timeout()) -> iodata().
+reply(Name, Binary, Timeout) ->
+    case ets:member(?MODULE, Name) orelse not hornbeam_python:has(Name) of
+        true -> reply(Name, Binary);
+        false -> hornbeam_python:reply(Name, Binary, Timeout)
+    end.
+
 reply(Name, Binary) ->
     Function = find(Name),
     Arguments = hornbeam_calls:arguments(Binary),
@@ -172,7 +183,11 @@ reply(Name, Binary) ->
 
 -spec cast_reply(binary(), binary()) -> iodata().
 cast_reply(Name, Binary) ->
-    ok = cast(Name, hornbeam_calls:arguments(Binary)),
+    ok =
+        case ets:member(?MODULE, Name) orelse not hornbeam_python:has(Name) of
+            true -> cast(Name, hornbeam_calls:arguments(Binary));
+            false -> hornbeam_python:cast(Name, Binary)
+        end,
     hornbeam_link_codec:answer(ok).
 
 %% -doc What to say when a function has not answered in time.

@@ -65,6 +65,8 @@
     queue :: undefined | hornbeam_push:queue(),
     pushed = 0 :: non_neg_integer(),
     gaps = #{} :: #{binary() => pos_integer()},
+    %% Once it has provided a function of its own: what it was asked to run.
+    tasks :: undefined | hornbeam_tasks:tasks(),
     ops :: counters:counters_ref(),
     peer :: undefined | hornbeam_links:peer()
 }).
@@ -164,6 +166,11 @@ message({tcp_closed, Socket}, #link{socket = Socket}) ->
     throw(closed);
 message({tcp_error, Socket, _Reason}, #link{socket = Socket}) ->
     throw(closed);
+message({task, Task}, #link{tasks = Tasks} = Link) ->
+    {Frame, Others} = hornbeam_tasks:start(Task, Tasks),
+    push(Frame, Link#link{tasks = Others});
+message({task_over, Id}, #link{tasks = Tasks} = Link) ->
+    task_over(hornbeam_tasks:stop(Id, Tasks), Link);
 message({'DOWN', Monitor, process, _, _}, #link{leases = Monitor, pending = Pending} = Link) ->
     Failed = {refused, system, <<"the leases were lost: the companion has restarted them">>},
     maps:fold(
@@ -171,12 +178,20 @@ message({'DOWN', Monitor, process, _, _}, #link{leases = Monitor, pending = Pend
         Link#link{leases = undefined, pending = #{}},
         Pending
     );
+message({'DOWN', Monitor, process, _, _}, #link{tasks = Tasks} = Link) when Tasks =/= undefined ->
+    task_over(hornbeam_tasks:gone(Monitor, Tasks), Link);
 message({'DOWN', _Monitor, process, Pid, Reason}, Link) ->
     %% A runner.  If it had no time to say how it ended, it was killed, or was linked to what was.
     ran(Pid, fun() -> {reply, hornbeam_calls:died(Reason)} end, Link);
 message(Message, Link) ->
     ?LOG_WARNING("link: unexpected message ~0tp", [Message]),
     Link.
+
+task_over({Frame, Tasks}, Link) -> push(Frame, Link#link{tasks = Tasks});
+task_over(none, Link) -> Link.
+
+push(Frame, #link{out = Out, out_size = Size} = Link) ->
+    grown(Link#link{out = [Out | Frame], out_size = Size + iolist_size(Frame)}).
 
 lease_answer({refused, _, _} = Refused) -> Refused;
 lease_answer(Answer) -> {reply, hornbeam_link_codec:answer(Answer)}.
@@ -223,6 +238,11 @@ request({Version, Op, Flags, Id, _, _}, Link) when Version =/= ?HB_LINK_VERSION;
     close(reply(Op, Id, {refused, protocol, Text}, Link), Text);
 request({_, ?HB_OP_CANCEL, _, _, _, Payload}, Link) ->
     cancel(guard(fun() -> hornbeam_link_codec:decode(Payload) end), Link);
+request({_, ?HB_OP_RAN, _, _, _, Payload}, #link{tasks = Tasks} = Link) when Tasks =/= undefined ->
+    case guard(fun() -> hornbeam_tasks:ran(hornbeam_link_codec:decode(Payload), Tasks) end) of
+        {refused, _, Text} -> close(Link, Text);
+        Others -> Link#link{tasks = Others}
+    end;
 request({_, Op, _, Id, Deadline, Payload}, #link{ops = Ops} = Link) ->
     counters:add(Ops, 1, 1),
     case hornbeam_clock:past(Deadline) of
@@ -260,8 +280,17 @@ outcome(Op, Id, _Deadline, {subscribe, Topic, Count}, Link) ->
     #link{queue = Queue} = Pushing = pushing(tell_gaps(Link)),
     Subscribe = fun() -> {reply, hornbeam_link_codec:answer(hornbeam_hub:subscribe(Topic, self(), Count, Queue))} end,
     reply(Op, Id, guard(Subscribe), Pushing);
+outcome(Op, Id, _Deadline, {provide, Name, true}, Link) ->
+    #link{tasks = Tasks} = Providing = providing(Link),
+    Provide = fun() -> hornbeam_python:provide(Name, self(), hornbeam_tasks:load(Tasks)) end,
+    reply(Op, Id, guard(fun() -> {reply, hornbeam_link_codec:answer(Provide())} end), Providing);
+outcome(Op, Id, _Deadline, {provide, Name, false}, Link) ->
+    reply(Op, Id, guard(fun() -> {reply, hornbeam_link_codec:answer(hornbeam_python:withdraw(Name, self()))} end), Link);
 outcome(Op, Id, _Deadline, Outcome, Link) ->
     reply(Op, Id, Outcome, Link).
+
+providing(#link{tasks = undefined} = Link) -> Link#link{tasks = hornbeam_tasks:new()};
+providing(Link) -> Link.
 
 start_run(Fun, Run, Deadline, #link{runners = Runners} = Link) when map_size(Runners) < ?RUNS_MAX ->
     spawn_runner(Fun, Run, Deadline, Link);

@@ -9,13 +9,13 @@
 %% wait: the leases answer later.  job: takes long, so another process runs it.  run: is somebody's
 %% code, in a process of its own, which is killed at the deadline, when it is cancelled and with the link;
 %% the second fun tells what to say at the deadline, given the milliseconds that there were.
-%% subscribe: the link is to do that, which is pushed messages from then on.
+%% subscribe and provide: the link is to do that, which is pushed messages, or tasks, from then on.
 -type outcome() ::
     {reply, iodata()}
     | wait
     | {job | run, fun(() -> iodata())}
     | {run, fun(() -> iodata()), fun((timeout()) -> iodata())}
-    | {subscribe, binary(), non_neg_integer()}.
+    | {subscribe, binary(), non_neg_integer()} | {provide, term(), boolean()}.
 
 %% Beyond so many keys an operation is a job.
 -define(MANY, 1000).
@@ -80,8 +80,8 @@ op(?HB_OP_SUBSCRIBE, {Topic, Count}, _, _) when is_integer(Count), Count >= 0, C
     {subscribe, Topic, Count};
 op(?HB_OP_TOPICS, [], _, _) ->
     {job, fun() -> hornbeam_link_codec:answer(hornbeam_topics:list()) end};
-op(?HB_OP_CALL, {Name, Arguments}, _, _) when is_binary(Arguments) ->
-    {run, fun() -> hornbeam_functions:reply(Name, Arguments) end, hornbeam_functions:late(Name)};
+op(?HB_OP_CALL, {Name, Arguments}, _, Deadline) when is_binary(Arguments) ->
+    {run, fun() -> hornbeam_functions:reply(Name, Arguments, hornbeam_clock:left(Deadline)) end, hornbeam_functions:late(Name)};
 op(?HB_OP_CAST, {Name, Arguments}, _, _) when is_binary(Arguments) ->
     {run, fun() -> hornbeam_functions:cast_reply(Name, Arguments) end};
 op(?HB_OP_FUNCTIONS, [], _, _) ->
@@ -94,6 +94,8 @@ op(?HB_OP_NODE, [], _, _) ->
     {answer, hornbeam_rpc:node()};
 op(?HB_OP_NODES, [], _, _) ->
     {answer, hornbeam_rpc:nodes()};
+op(?HB_OP_PROVIDE, {Name, Provides}, _, _) when is_boolean(Provides) ->
+    {provide, Name, Provides};
 op(?HB_OP_PING, [], _, _) ->
     {answer, pong};
 op(?HB_OP_STATUS, [], _, _) ->
@@ -101,7 +103,8 @@ op(?HB_OP_STATUS, [], _, _) ->
 op(Op, _Term, _, _) when
     Op =:= ?HB_OP_PING; Op =:= ?HB_OP_STATUS; Op >= ?HB_OP_GET, Op =< ?HB_OP_FETCH_DROP;
     Op >= ?HB_OP_PUBLISH, Op =< ?HB_OP_TOPICS;
-    Op >= ?HB_OP_CALL, Op =< ?HB_OP_NODES
+    Op >= ?HB_OP_CALL, Op =< ?HB_OP_NODES;
+    Op =:= ?HB_OP_PROVIDE; Op =:= ?HB_OP_RAN
 ->
     hornbeam_error:throw(protocol, ["the request of operation ", integer_to_binary(Op), " is malformed"]);
 op(Op, _Term, _, _) ->

@@ -12,6 +12,7 @@
 %%       hornbeam_courier_sup
 %%         hornbeam_courier        one process for each other node, to its hub
 %%       hornbeam_hub              every change of the tables; messages of other nodes
+%%     hornbeam_python             functions of Python: which link has which
 %%     hornbeam_casts              calls that nobody waits for
 %%     hornbeam_link_sup           owns the table of links
 %%       hornbeam_link_links_sup
@@ -33,6 +34,7 @@ init([]) ->
         #{id => functions, start => {hornbeam_functions, start, []}},
         #{id => state, start => {hornbeam_state_sup, start_link, []}, type => supervisor},
         #{id => pubsub, start => {hornbeam_pubsub_sup, start_link, []}, type => supervisor},
+        #{id => python, start => {hornbeam_python, start_link, []}},
         #{id => casts, start => {hornbeam_casts, start_link, []}},
         #{id => link, start => {hornbeam_link_sup, start_link, []}, type => supervisor}
     ],
