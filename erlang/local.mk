@@ -82,6 +82,7 @@ ERL_TESTS = \
 	hb_node \
 	hb_shout \
 	hb_tap \
+	hornbeam_calls_SUITE \
 	hornbeam_embedded_SUITE \
 	hornbeam_linear \
 	hornbeam_linear_tests \

@@ -32,8 +32,12 @@ start(What, Fun) ->
 count() ->
     atomics:get(counter(), 1).
 
+%% Not before it is watched: nobody would hear how it ended.
 run(What, Fun) ->
     true = link(whereis(?MODULE)),
+    receive
+        ?MODULE -> ok
+    end,
     case hornbeam_calls:outcome(Fun) of
         {returned, _} -> ok;
         {raised, _, _, Text} -> ?LOG_WARNING("cast of ~ts: ~ts", [What, Text])
@@ -62,13 +66,14 @@ handle_call(Request, _From, Running) ->
 -spec handle_cast({watch, pid(), iodata()}, map()) -> {noreply, map()}.
 handle_cast({watch, Pid, What}, Running) ->
     _ = erlang:monitor(process, Pid),
+    Pid ! ?MODULE,
     {noreply, Running#{Pid => What}}.
 
 -spec handle_info(term(), map()) -> {noreply, map()}.
 handle_info({'DOWN', _Monitor, process, Pid, Reason}, Running) when is_map_key(Pid, Running) ->
     {What, Others} = maps:take(Pid, Running),
     ok = atomics:sub(counter(), 1, 1),
-    Reason =:= normal orelse Reason =:= noproc orelse ?LOG_WARNING("cast of ~ts: ended by ~0tp", [What, Reason]),
+    Reason =:= normal orelse ?LOG_WARNING("cast of ~ts: ended by ~0tp", [What, Reason]),
     {noreply, Others};
 handle_info({'EXIT', _Pid, _Reason}, Running) ->
     {noreply, Running};

@@ -21,8 +21,8 @@ check(Node) ->
         false -> same_kind(Node, net_kernel:longnames(), long(host(Node)))
     end.
 
-same_kind(Node, true, false) -> refuse([mixed(Node, "short", "long")]);
-same_kind(Node, false, true) -> refuse([mixed(Node, "long", "short")]);
+same_kind(Node, true, false) -> hornbeam_error:throw(connect, mixed(Node, "short", "long"));
+same_kind(Node, false, true) -> hornbeam_error:throw(connect, mixed(Node, "long", "short"));
 same_kind(_Node, _Ours, _Theirs) -> ok.
 
 mixed(Node, Theirs, Ours) ->
@@ -30,13 +30,13 @@ mixed(Node, Theirs, Ours) ->
 
 long(Host) -> lists:member($., Host) orelse lists:member($:, Host).
 
-%% -doc Throws why an attempt of Ms milliseconds to connect has failed.
--spec cause(node(), non_neg_integer()) -> no_return().
+%% -doc Why an attempt of Ms milliseconds to connect has failed.
+-spec cause(node(), non_neg_integer()) -> unicode:chardata().
 cause(Node, Ms) ->
     Host = host(Node),
     case inet:getaddr(Host, family()) of
         {ok, Address} -> listening(Node, Address, net_kernel:epmd_module(), Ms);
-        {error, _} -> refuse(["cannot reach ", name(Node), ": the host ", Host, " has no address"])
+        {error, _} -> ["cannot reach ", name(Node), ": the host ", Host, " has no address"]
     end.
 
 listening(Node, Address, erl_epmd, Ms) ->
@@ -45,15 +45,15 @@ listening(Node, Address, erl_epmd, Ms) ->
         {ok, Port} -> answers(Node, Address, Port, Ms)
     end;
 listening(Node, _Address, _Other, _Ms) ->
-    refuse(["cannot connect to ", name(Node)]).
+    ["cannot connect to ", name(Node)].
 
 registered(Node, {ok, Names}, Address, Ms) ->
     case lists:keyfind(short(Node), 1, Names) of
         {_, Port} -> answers(Node, Address, Port, Ms);
-        false -> refuse([name(Node), " does not run: epmd on ", host(Node), " knows no node ", short(Node)])
+        false -> [name(Node), " does not run: epmd on ", host(Node), " knows no node ", short(Node)]
     end;
 registered(Node, {error, _}, _Address, _Ms) ->
-    refuse([name(Node), " does not run: no epmd answers on ", host(Node)]).
+    [name(Node), " does not run: no epmd answers on ", host(Node)].
 
 answers(Node, Address, Port, Ms) ->
     case gen_tcp:connect(Address, Port, [], ?CONNECT_MS) of
@@ -61,13 +61,13 @@ answers(Node, Address, Port, Ms) ->
             ok = gen_tcp:close(Socket),
             refused(Node, Ms > setup_ms());
         {error, Reason} ->
-            refuse(["cannot reach ", name(Node), " at port ", integer_to_binary(Port), ": ", inet:format_error(Reason)])
+            ["cannot reach ", name(Node), " at port ", integer_to_binary(Port), ": ", inet:format_error(Reason)]
     end.
 
 refused(Node, true) ->
-    refuse([name(Node), " is there but does not answer: it hangs"]);
+    [name(Node), " is there but does not answer: it hangs"];
 refused(Node, false) ->
-    refuse([name(Node), " is there but refuses to connect: most likely its cookie is not ours"]).
+    [name(Node), " is there but refuses to connect: most likely its cookie is not ours"].
 
 %% Half a second short of the time that net_kernel gives to an attempt.
 setup_ms() -> 1000 * application:get_env(kernel, net_setuptime, 7) - 500.
@@ -83,7 +83,3 @@ name(Node) -> atom_to_binary(Node).
 host(Node) -> tl(lists:dropwhile(fun(C) -> C =/= $@ end, atom_to_list(Node))).
 
 short(Node) -> lists:takewhile(fun(C) -> C =/= $@ end, atom_to_list(Node)).
-
--spec refuse(iodata()) -> no_return().
-refuse(Text) ->
-    hornbeam_error:throw(connect, unicode:characters_to_binary(Text)).
