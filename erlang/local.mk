@@ -2,6 +2,12 @@
 ERL_MODULES = \
 	hornbeam \
 	hornbeam_app \
+	hornbeam_attached \
+	hornbeam_attached_dir \
+	hornbeam_attached_env \
+	hornbeam_attached_find \
+	hornbeam_attached_log \
+	hornbeam_attached_options \
 	hornbeam_calls \
 	hornbeam_casts \
 	hornbeam_clock \
@@ -12,6 +18,7 @@ ERL_MODULES = \
 	hornbeam_fanout \
 	hornbeam_functions \
 	hornbeam_hub \
+	hornbeam_json \
 	hornbeam_lease \
 	hornbeam_link \
 	hornbeam_link_codec \

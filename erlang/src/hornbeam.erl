@@ -1,5 +1,7 @@
-%% Hornbeam for Erlang code: the functions that Python calls by name.
+%% Hornbeam for Erlang code: the start of Python applications in this node, and
+%% the functions that Python calls by name.
 %%
+%%     {ok, _} = hornbeam:start("shop.wsgi:application", #{bind => "0.0.0.0:8080", workers => 4}),
 %%     ok = hornbeam:register_function(add, fun([A, B]) -> A + B end),
 %%     ok = hornbeam:register_function(get_user, user_db, get),
 %%     3 = hornbeam:call(add, [1, 2]).
@@ -15,10 +17,32 @@
 %% answer in time, type or value for arguments that cannot be meant.
 -module(hornbeam).
 
+-export([start/1, start/2, stop/0]).
 -export([register_function/2, register_function/3, unregister_function/1, functions/0]).
 -export([call/2, call/3, cast/2, call_python/2, call_python/3]).
 
 -define(TIMEOUT, 5000).
+
+%% -doc Serves a Python application, with `mounts` several: start/2 without other options.
+%%
+%%     {ok, _} = hornbeam:start("shop.wsgi:application").
+%%     {ok, _} = hornbeam:start(#{mounts => #{"/" => "shop:app", "/admin" => "shop.admin:app"}}).
+-spec start(string() | binary() | map()) -> {ok, pid()} | {error, hornbeam_attached:reason()}.
+start(Options) when is_map(Options) -> hornbeam_attached:start(Options);
+start(AppSpec) -> hornbeam_attached:start(AppSpec, #{}).
+
+%% -doc Serves a Python application until stop/0 or the end of this node, which is its
+%% companion; hornbeam_attached:start/1 tells the options and the errors.
+%%
+%%     {ok, _} = hornbeam:start("shop.wsgi:application", #{bind => "0.0.0.0:8080", workers => 4}).
+-spec start(string() | binary(), map()) -> {ok, pid()} | {error, hornbeam_attached:reason()}.
+start(AppSpec, Options) -> hornbeam_attached:start(AppSpec, Options).
+
+%% -doc Ends what start/1,2 began, once the requests in progress are done.
+%%
+%%     ok = hornbeam:stop().
+-spec stop() -> ok | {error, not_started}.
+stop() -> hornbeam_attached:stop().
 
 %% -doc Registers a fun, which is called with the list of arguments, or {Module, Function}, which
 %% is applied to them.

@@ -18,14 +18,40 @@
 %%       hornbeam_link_links_sup
 %%         hornbeam_link           one process per link
 %%       hornbeam_link_listener    the Unix socket
+%%     hornbeam_attached           hornbeamd as a port, after hornbeam:start
 -module(hornbeam_sup).
 -behaviour(supervisor).
 
--export([start_link/0, init/1]).
+-export([start_link/0, attach/1, detach/0, init/1]).
 
 -spec start_link() -> {ok, pid()} | {error, term()}.
 start_link() ->
     supervisor:start_link({local, ?MODULE}, ?MODULE, []).
+
+%% -doc Adds the last child, hornbeam_attached.
+-spec attach(term()) -> {ok, pid()} | {error, term()}.
+attach(Arg) ->
+    Child = #{
+        id => attached, start => {hornbeam_attached, start_link, [Arg]}, restart => transient,
+        shutdown => infinity %% it drains, and has a deadline of its own
+    },
+    case supervisor:start_child(?MODULE, Child) of
+        {error, already_present} ->
+            _ = supervisor:delete_child(?MODULE, attached),
+            attach(Arg);
+        Result ->
+            Result
+    end.
+
+-spec detach() -> ok.
+detach() ->
+    try
+        _ = supervisor:terminate_child(?MODULE, attached),
+        _ = supervisor:delete_child(?MODULE, attached),
+        ok
+    catch
+        exit:_ -> ok %% the application has stopped meanwhile
+    end.
 
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->

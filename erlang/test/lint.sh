@@ -33,7 +33,8 @@ EBIN="$ebin" "$erl" -noshell -boot no_dot_erlang -pa "$ebin" -eval '
     Unused = [MFA || {M, F, N} = MFA <- element(2, xref:analyze(x, exports_not_used)),
                      not lists:member(M, [hornbeam, hornbeam_pubsub, hornbeam_state, hornbeam_app, hornbeam_embedded]),
                      not lists:member({F, N}, [{start_link, 0}, {start_link, 1}, {start_links, 0}, {start_couriers, 0}, {init, 1}, {init, 2}, {start, 0},
-                         {format, 2}, {handle_call, 3}, {handle_cast, 2}, {handle_info, 2}, {terminate, 2}])],
+                         {format, 2}, {handle_call, 3}, {handle_cast, 2}, {handle_continue, 2}, {handle_info, 2},
+                         {terminate, 2}, {info, 0}])],
     io:format("~p~n~p~n", [Found, Unused]),
     halt(case {Found, Unused} of {[], []} -> 0; _ -> 1 end).' >"$out" 2>&1
 verdict 1 "xref finds nothing undefined, unused or deprecated" $?

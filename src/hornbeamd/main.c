@@ -182,7 +182,7 @@ serve(struct hb_config *config, const char *file, const struct hb_options *given
 		hb_err("%s", err->text);
 		status = exit_status(err);
 	} else {
-		if (geteuid() == 0)
+		if (geteuid() == 0 && !options.attached)
 			hb_warn("master: running as root; `user` in the configuration can name another");
 		status = hb_master_run(&m);
 	}
