@@ -3,6 +3,9 @@
 pyextdir = $(pyexecdir)/hornbeam_erlang
 noinst_LTLIBRARIES += %D%/_hornbeam.la
 %C%__hornbeam_la_SOURCES = \
+	%D%/ext/aio.c %D%/ext/aio.h \
+	%D%/ext/aio_call.c \
+	%D%/ext/aio_client.c %D%/ext/aio_client.h \
 	%D%/ext/blocking.c %D%/ext/blocking.h \
 	%D%/ext/client.c %D%/ext/client.h \
 	%D%/ext/convert.c %D%/ext/convert.h \
@@ -25,6 +28,7 @@ dist_pyext_DATA = \
 	%D%/hornbeam_erlang/_errors.py \
 	%D%/hornbeam_erlang/_hornbeam.pyi \
 	%D%/hornbeam_erlang/_state.py \
+	%D%/hornbeam_erlang/aio.py \
 	%D%/hornbeam_erlang/py.typed
 
 # build/run puts pylib on PYTHONPATH.

@@ -2,6 +2,7 @@
 #include "client.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -56,6 +57,9 @@ hb_client_clear(struct hb_client *c)
 		hb_buf_free(&s->reply);
 		PyMem_Free(s);
 	}
+	free(c->path);
+	free(c->role);
+	c->path = c->role = NULL;
 }
 
 /*
@@ -76,11 +80,19 @@ interrupted(void *arg)
 	return stop;
 }
 
-static void
-make_link(struct hb_client *c, enum hb_link_via via, const char *path, const char *role)
+static int
+settle(struct hb_client *c, enum hb_link_via via, const char *path, const char *role)
 {
-	c->link = hb_link_new(&(struct hb_link_options){
-	    .via = via, .path = path, .role = role, .name = program_invocation_short_name, .interrupted = interrupted});
+	c->via = via;
+	c->path = path != NULL ? strdup(path) : NULL;
+	c->role = strdup(role);
+	if (c->role != NULL && (path == NULL || c->path != NULL))
+		return 0;
+	free(c->path);
+	free(c->role);
+	c->path = c->role = NULL;
+	PyErr_NoMemory();
+	return -1;
 }
 
 PyObject *
@@ -92,28 +104,41 @@ hb_client_configure(struct hb_client *c, PyObject *args)
 		return NULL;
 	if (strcmp(via, "direct") != 0 && strcmp(via, "control") != 0)
 		return PyErr_Format(PyExc_ValueError, "via is 'direct' or 'control', not '%s'", via);
-	if (c->link != NULL) {
+	if (c->role != NULL) {
 		PyErr_SetString(PyExc_RuntimeError, "the link is already in use");
 		return NULL;
 	}
-	make_link(c, strcmp(via, "direct") == 0 ? HB_LINK_DIRECT : HB_LINK_CONTROL, path, role);
+	if (settle(c, strcmp(via, "direct") == 0 ? HB_LINK_DIRECT : HB_LINK_CONTROL, path, role) == -1)
+		return NULL;
 	return Py_NewRef(Py_None);
 }
 
 /* A worker of hornbeamd says in sys where the companion itself listens; others ask the master for a link. */
-static int
-make_default_link(struct hb_client *c)
+int
+hb_client_settle(struct hb_client *c)
 {
-	PyObject *direct = PySys_GetObject("_hornbeam_link"), *path;
+	PyObject *direct, *path;
+	int rc;
 
-	if (direct == NULL) {
-		make_link(c, HB_LINK_CONTROL, NULL, "client");
+	if (c->role != NULL)
 		return 0;
-	}
+	direct = PySys_GetObject("_hornbeam_link");
+	if (direct == NULL)
+		return settle(c, HB_LINK_CONTROL, NULL, "client");
 	if (!PyUnicode_FSConverter(direct, &path))
 		return -1;
-	make_link(c, HB_LINK_DIRECT, PyBytes_AS_STRING(path), "worker");
+	rc = settle(c, HB_LINK_DIRECT, PyBytes_AS_STRING(path), "worker");
 	Py_DECREF(path);
+	return rc;
+}
+
+static int
+make_link(struct hb_client *c)
+{
+	if (hb_client_settle(c) == -1)
+		return -1;
+	c->link = hb_link_new(&(struct hb_link_options){.via = c->via, .path = c->path, .role = c->role,
+	    .name = program_invocation_short_name, .interrupted = interrupted});
 	return 0;
 }
 
@@ -188,7 +213,7 @@ hb_client_call(struct hb_client *c, enum hb_link_op op, struct hb_scratch *s, in
 	struct hb_error err;
 	int result;
 
-	if (c->link == NULL && make_default_link(c) == -1)
+	if (c->link == NULL && make_link(c) == -1)
 		return -1;
 	Py_BEGIN_ALLOW_THREADS
 	result = hb_link_call(c->link, op, &s->request, hb_clock_ms() + timeout, &s->reply, &err);

@@ -21,6 +21,9 @@ struct hb_scratch {
 
 /* Part of the module's state; every PyObject pointer owns its reference. */
 struct hb_client {
+	/* Which companion this process belongs to; role is NULL until configure, or the first call, says. */
+	enum hb_link_via via;
+	char *path, *role; /* path is NULL where hb_link_locate finds it */
 	struct hb_link *link; /* made by the first call, kept to the end of the process: threads may be in it */
 	struct hb_scratch *spare;
 	PyObject *error, *timeout_error, *connection_error, *permission_error, *call_error, *remote_error;
@@ -35,6 +38,8 @@ PyObject *hb_client_configure(struct hb_client *c, PyObject *args);
 /* A request that is begun, with its version byte; NULL with MemoryError. */
 struct hb_scratch *hb_client_take(struct hb_client *c);
 void hb_client_give(struct hb_client *c, struct hb_scratch *s);
+/* Settles via, path and role; -1 with an exception. */
+int hb_client_settle(struct hb_client *c);
 /* Sends the request and waits for s->reply, at most timeout milliseconds; -1 with an exception. */
 int hb_client_call(struct hb_client *c, enum hb_link_op op, struct hb_scratch *s, int64_t timeout);
 /* Raises err's exception; returns NULL. */

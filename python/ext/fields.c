@@ -220,6 +220,9 @@ hb_field_put(struct hb_module *m, char field, PyObject *arg, struct hb_asked *as
 	switch (field) {
 	case 'k':
 		return put_key(out, arg);
+	case 'h':
+		asked->arg = arg;
+		return put_key(out, arg);
 	case 'p':
 		return put_text(out, arg, "prefix", 0, KEY_MAX);
 	case 'v':

@@ -5,6 +5,7 @@
  *   k key           p prefix         K list of keys, which the reader gets too
  *   v stored value  t ttl, seconds   I list of pairs of key and stored value
  *   d delta         l limit          n version
+ *   h a key that whoever reads the reply gets, too
  *   x any term      b a message: any value, as a binary that holds its term
  *   s topic         f m N name of a function, of a module, of a node
  *   a arguments: a list or a tuple, as a binary that holds a list

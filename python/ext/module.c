@@ -51,11 +51,14 @@ module_exec(PyObject *module)
 {
 	struct hb_module *m = PyModule_GetState(module);
 
-	if (hb_convert_init(&m->convert, module) == -1 || hb_client_init(&m->client) == -1)
+	if (hb_convert_init(&m->convert, module) == -1 || hb_client_init(&m->client) == -1 ||
+	    hb_aio_init(&m->aio, module) == -1)
 		return -1;
 	if (PyModule_AddStringConstant(module, "version", PACKAGE_VERSION) == -1)
 		return -1;
-	return PyModule_AddFunctions(module, hb_blocking_methods);
+	if (PyModule_AddFunctions(module, hb_blocking_methods) == -1)
+		return -1;
+	return PyModule_AddFunctions(module, hb_aio_methods);
 }
 
 static int
@@ -63,7 +66,8 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
 {
 	struct hb_module *m = PyModule_GetState(module);
 
-	return hb_convert_traverse(&m->convert, visit, arg) || hb_client_traverse(&m->client, visit, arg);
+	return hb_convert_traverse(&m->convert, visit, arg) || hb_client_traverse(&m->client, visit, arg) ||
+	    hb_aio_traverse(&m->aio, visit, arg);
 }
 
 static int
@@ -73,6 +77,7 @@ module_clear(PyObject *module)
 
 	hb_convert_clear(&m->convert);
 	hb_client_clear(&m->client);
+	hb_aio_clear(&m->aio);
 	return 0;
 }
 

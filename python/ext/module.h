@@ -2,12 +2,14 @@
 #ifndef HB_PYTHON_MODULE_H
 #define HB_PYTHON_MODULE_H
 
+#include "aio.h"
 #include "client.h"
 #include "convert.h"
 
 struct hb_module {
 	struct hb_convert convert;
 	struct hb_client client;
+	struct hb_aio aio;
 };
 
 #endif

@@ -29,7 +29,7 @@ enum { HB_OPS_SOON = 5000, HB_OPS_FETCH = 60 * 1000 };
 	OP(cas,        HB_OP_CAS,        "kvn",   hb_read_bool,      HB_OPS_SOON) \
 	OP(expire,     HB_OP_EXPIRE,     "kt",    hb_read_bool,      HB_OPS_SOON) \
 	OP(ttl,        HB_OP_TTL,        "k",     hb_read_ttl,       HB_OPS_SOON) \
-	OP(fetch,      HB_OP_FETCH,      "kc",    hb_read_fetched,   HB_OPS_FETCH) \
+	OP(fetch,      HB_OP_FETCH,      "hc",    hb_read_fetched,   HB_OPS_FETCH) \
 	OP(fetch_put,  HB_OP_FETCH_PUT,  "kxvt",  hb_read_bool,      HB_OPS_SOON) \
 	OP(fetch_drop, HB_OP_FETCH_DROP, "kx",    hb_read_ok,        HB_OPS_SOON) \
 	OP(publish,    HB_OP_PUBLISH,    "sb",    hb_read_int,       HB_OPS_SOON) \

@@ -16,7 +16,39 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 #: The keys whose values this context is computing in state_fetch.
-_computing: ContextVar[frozenset[str]] = ContextVar("hornbeam_computing", default=frozenset())
+computing: ContextVar[frozenset[str]] = ContextVar("hornbeamcomputing", default=frozenset())
+
+
+def negated(delta: int) -> int:
+    """What is no int comes back as it is, for the error to name it."""
+    return -delta if isinstance(delta, int) else delta
+
+
+def keys_of(keys: Iterable[str]) -> list[str]:
+    """A list that nobody else has; TypeError for a single str."""
+    if isinstance(keys, str) or not isinstance(keys, Iterable):
+        raise TypeError(f"keys are an iterable of str, not one {type(keys).__name__}")
+    return list(keys)
+
+
+def items_of(mapping: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    """A list of pairs that nobody else has."""
+    if not isinstance(mapping, Mapping):
+        raise TypeError(f"keys and values are a mapping, not {type(mapping).__name__}")
+    return list(mapping.items())
+
+
+def limit_of(limit: int | None) -> int:
+    """0, for no limit, where it is None."""
+    if isinstance(limit, int) and limit < 1:
+        raise ValueError(f"a limit is above 0, not {limit}")
+    return 0 if limit is None else limit
+
+
+def version_of(version: int) -> int:
+    if isinstance(version, int) and version < 0:
+        raise ValueError(f"a version is 0 or more, not {version}")
+    return version
 
 
 def state_get(key: str, default: Any = None) -> Any:
@@ -57,30 +89,22 @@ def state_incr(key: str, delta: int = 1, ttl: float | None = None) -> int:
 
 def state_decr(key: str, delta: int = 1) -> int:
     """Subtracts delta from the integer at key: see state_incr."""
-    return _hornbeam.incr(key, -delta if isinstance(delta, int) else delta, None)
+    return _hornbeam.incr(key, negated(delta), None)
 
 
 def state_get_multi(keys: Iterable[str]) -> dict[str, Any]:
     """The values of several keys in one exchange; None for those that are not there."""
-    if isinstance(keys, str) or not isinstance(keys, Iterable):
-        raise TypeError(f"keys are an iterable of str, not one {type(keys).__name__}")
-    return _hornbeam.get_multi(list(keys))
+    return _hornbeam.get_multi(keys_of(keys))
 
 
 def state_set_multi(mapping: Mapping[str, Any], ttl: float | None = None) -> None:
     """Sets several keys at once: others see none or all of them.  See state_set."""
-    if not isinstance(mapping, Mapping):
-        raise TypeError(f"keys and values are a mapping, not {type(mapping).__name__}")
-    _hornbeam.set_multi(list(mapping.items()), ttl)
+    _hornbeam.set_multi(items_of(mapping), ttl)
 
 
 def state_keys(prefix: str = "", limit: int | None = None) -> list[str]:
     """The keys that start with prefix, sorted; at most limit of them."""
-    if limit is None:
-        return _hornbeam.keys(prefix, 0)
-    if isinstance(limit, int) and limit < 1:
-        raise ValueError(f"a limit is above 0, not {limit}")
-    return _hornbeam.keys(prefix, limit)
+    return _hornbeam.keys(prefix, limit_of(limit))
 
 
 def state_gets(key: str) -> tuple[Any, int]:
@@ -93,9 +117,7 @@ def state_cas(key: str, value: Any, version: int) -> bool:
 
     Version 0 sets a key that is not there.  A ttl that the key has goes on.
     """
-    if isinstance(version, int) and version < 0:
-        raise ValueError(f"a version is 0 or more, not {version}")
-    return _hornbeam.cas(key, value, version)
+    return _hornbeam.cas(key, value, version_of(version))
 
 
 def state_expire(key: str, ttl: float | None) -> bool:
@@ -117,15 +139,15 @@ def state_fetch(key: str, compute: Callable[[], T], ttl: float | None = None) ->
     computes.  Whatever it returns is kept, None too.  A computation of more
     than 30 seconds may be begun again by another caller.
     """
-    computing = _computing.get()
-    if key in computing:
+    outer = computing.get()
+    if key in outer:
         # Its own caller: to wait would be to wait for itself.
         return compute()
     there, found = _hornbeam.fetch(key, ttl)
     if there:
         value: T = found
         return value
-    reset = _computing.set(computing | {key})
+    reset = computing.set(outer | {key})
     try:
         value = compute()
         # A lost lease or link costs the next caller a computation, but not this one its value.
@@ -136,5 +158,5 @@ def state_fetch(key: str, compute: Callable[[], T], ttl: float | None = None) ->
             _hornbeam.fetch_drop(key, found)
         raise
     finally:
-        _computing.reset(reset)
+        computing.reset(reset)
     return value

@@ -5,7 +5,9 @@ noinst_LTLIBRARIES += %D%/liblink.la
 	%D%/dial.c %D%/dial.h \
 	%D%/frame.c %D%/frame.h \
 	%D%/hello.c %D%/hello.h \
+	%D%/inflight.c %D%/inflight.h \
 	%D%/locate.c %D%/locate.h \
+	%D%/mux.c %D%/mux.h \
 	%D%/opening.c %D%/opening.h \
 	%D%/proto.h \
 	%D%/push.c %D%/push.h %D%/push_state.h \

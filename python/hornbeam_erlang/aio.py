@@ -1,0 +1,218 @@
+"""The functions of hornbeam_erlang as coroutines, for asyncio.
+
+    from hornbeam_erlang import aio
+
+    total = await aio.call("add", 1, 2)
+    users = await asyncio.gather(*(aio.state_get(f"user:{i}") for i in range(1000)))
+
+They take the same arguments, return the same values and raise the same errors
+as their blocking namesakes, which hold up the loop while they wait; these do
+not.  Each loop has a connection of its own, which is opened by the first call
+and closed with the loop.  What one pass of the loop asks is sent together.
+
+A coroutine may be cancelled, by asyncio.timeout() too: its answer is dropped, and
+the companion stops the function that call or rpc_call began.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from asyncio import CancelledError
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any, TypeVar, cast as _cast
+
+from . import _hornbeam
+from ._errors import HornbeamConnectionError, HornbeamError, HornbeamTimeoutError
+from ._state import computing, items_of, keys_of, limit_of, negated, version_of
+
+if TYPE_CHECKING:
+    from asyncio import Future
+
+__all__ = [
+    "call",
+    "cast",
+    "node",
+    "nodes",
+    "publish",
+    "rpc_call",
+    "rpc_cast",
+    "state_add",
+    "state_cas",
+    "state_decr",
+    "state_delete",
+    "state_expire",
+    "state_fetch",
+    "state_get",
+    "state_get_multi",
+    "state_gets",
+    "state_incr",
+    "state_keys",
+    "state_set",
+    "state_set_multi",
+    "state_ttl",
+]
+
+T = TypeVar("T")
+
+
+async def state_get(key: str, default: Any = None) -> Any:
+    """See hornbeam_erlang.state_get."""
+    return await _hornbeam.aio_get(key, default)
+
+
+async def state_set(key: str, value: Any, ttl: float | None = None) -> None:
+    """See hornbeam_erlang.state_set."""
+    await _hornbeam.aio_set(key, value, ttl)
+
+
+async def state_add(key: str, value: Any, ttl: float | None = None) -> bool:
+    """See hornbeam_erlang.state_add."""
+    return await _hornbeam.aio_add(key, value, ttl)
+
+
+async def state_delete(key: str) -> bool:
+    """See hornbeam_erlang.state_delete."""
+    return await _hornbeam.aio_delete(key)
+
+
+async def state_incr(key: str, delta: int = 1, ttl: float | None = None) -> int:
+    """See hornbeam_erlang.state_incr."""
+    return await _hornbeam.aio_incr(key, delta, ttl)
+
+
+async def state_decr(key: str, delta: int = 1) -> int:
+    """See hornbeam_erlang.state_decr."""
+    return await _hornbeam.aio_incr(key, negated(delta), None)
+
+
+async def state_get_multi(keys: Iterable[str]) -> dict[str, Any]:
+    """See hornbeam_erlang.state_get_multi."""
+    return await _hornbeam.aio_get_multi(keys_of(keys))
+
+
+async def state_set_multi(mapping: Mapping[str, Any], ttl: float | None = None) -> None:
+    """See hornbeam_erlang.state_set_multi."""
+    await _hornbeam.aio_set_multi(items_of(mapping), ttl)
+
+
+async def state_keys(prefix: str = "", limit: int | None = None) -> list[str]:
+    """See hornbeam_erlang.state_keys."""
+    return await _hornbeam.aio_keys(prefix, limit_of(limit))
+
+
+async def state_gets(key: str) -> tuple[Any, int]:
+    """See hornbeam_erlang.state_gets."""
+    return await _hornbeam.aio_gets(key)
+
+
+async def state_cas(key: str, value: Any, version: int) -> bool:
+    """See hornbeam_erlang.state_cas."""
+    return await _hornbeam.aio_cas(key, value, version_of(version))
+
+
+async def state_expire(key: str, ttl: float | None) -> bool:
+    """See hornbeam_erlang.state_expire."""
+    return await _hornbeam.aio_expire(key, ttl)
+
+
+async def state_ttl(key: str) -> float | None:
+    """See hornbeam_erlang.state_ttl."""
+    return await _hornbeam.aio_ttl(key)
+
+
+async def state_fetch(key: str, compute: Callable[[], T | Awaitable[T]], ttl: float | None = None) -> T:
+    """See hornbeam_erlang.state_fetch; compute may be a coroutine function, or a plain one.
+
+    report = await aio.state_fetch("report", make_report, ttl=300)
+    """
+    outer = computing.get()
+    if key in outer:
+        # Its own caller: to wait would be to wait for itself.
+        return await _computed(compute)
+    there, found = await _fetched(key, ttl)
+    if there:
+        kept: T = found
+        return kept
+    reset = computing.set(outer | {key})
+    try:
+        value = await _computed(compute)
+        # A lost lease or link costs the next caller a computation, but not this one its value.
+        with contextlib.suppress(HornbeamConnectionError, HornbeamTimeoutError):
+            await _hornbeam.aio_fetch_put(key, found, value, ttl)
+    except BaseException:
+        # Not awaited: whoever is cancelled does not wait.
+        _drop(key, found)
+        raise
+    finally:
+        computing.reset(reset)
+    return value
+
+
+async def _computed(compute: Callable[[], T | Awaitable[T]]) -> T:
+    value = compute()
+    if isawaitable(value):
+        awaited: T = await value
+        return awaited
+    return _cast("T", value)
+
+
+async def _fetched(key: str, ttl: float | None) -> tuple[bool, Any]:
+    future = _hornbeam.aio_fetch(key, ttl)
+    try:
+        return await future
+    except (CancelledError, GeneratorExit):
+        # The lease may have come just now; one that comes later is given back in C.
+        if future.done() and not future.cancelled() and future.exception() is None:
+            there, found = future.result()
+            if not there:
+                _drop(key, found)
+        raise
+
+
+def _drop(key: str, token: Any) -> None:
+    with contextlib.suppress(HornbeamError, RuntimeError):
+        _hornbeam.aio_fetch_drop(key, token)
+
+
+async def publish(topic: str, message: Any) -> int:
+    """See hornbeam_erlang.publish."""
+    return await _hornbeam.aio_publish(topic, message)
+
+
+async def call(name: str, *args: Any, timeout_ms: float = 5000) -> Any:
+    """See hornbeam_erlang.call."""
+    return await _stoppable(*_hornbeam.aio_call(name, args, timeout_ms))
+
+
+async def cast(name: str, *args: Any) -> None:
+    """See hornbeam_erlang.cast."""
+    await _hornbeam.aio_cast(name, args)
+
+
+async def rpc_call(node: str, module: str, function: str, args: Sequence[Any], timeout_ms: float = 5000) -> Any:
+    """See hornbeam_erlang.rpc_call."""
+    return await _stoppable(*_hornbeam.aio_rpc_call(node, module, function, args, timeout_ms))
+
+
+async def rpc_cast(node: str, module: str, function: str, args: Sequence[Any]) -> None:
+    """See hornbeam_erlang.rpc_cast."""
+    await _hornbeam.aio_rpc_cast(node, module, function, args)
+
+
+async def node() -> str:
+    """See hornbeam_erlang.node."""
+    return await _hornbeam.aio_node()
+
+
+async def nodes() -> list[str]:
+    """See hornbeam_erlang.nodes."""
+    return await _hornbeam.aio_nodes()
+
+
+async def _stoppable(future: Future[Any], number: int) -> Any:
+    try:
+        return await future
+    except (CancelledError, GeneratorExit):
+        _hornbeam.aio_cancel(future, number)
+        raise
