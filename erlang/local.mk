@@ -2,6 +2,7 @@
 ERL_MODULES = \
 	hornbeam \
 	hornbeam_app \
+	hornbeam_applications \
 	hornbeam_attached \
 	hornbeam_attached_dir \
 	hornbeam_attached_env \
@@ -11,9 +12,13 @@ ERL_MODULES = \
 	hornbeam_calls \
 	hornbeam_casts \
 	hornbeam_clock \
+	hornbeam_cluster \
+	hornbeam_configuration \
 	hornbeam_counts \
 	hornbeam_courier \
+	hornbeam_distribution \
 	hornbeam_embedded \
+	hornbeam_epmd \
 	hornbeam_error \
 	hornbeam_fanout \
 	hornbeam_functions \

@@ -1,7 +1,9 @@
 %% The companion as hornbeamd's child: standard input and output are a socket
 %% to the master, with packets of one term.  The master sends the
-%% configuration, this starts the application and answers {ready, OsPid} or
-%% {failed, Text}.  End of file is the end: no companion outlives its master.
+%% configuration, this puts it into force and answers {ready, OsPid} or
+%% {failed, Text}; then {reload, Number, Part}, and the answer is
+%% {reloaded, Number} or {refused, Number, Text}.  End of file is the end: no
+%% companion outlives its master.
 -module(hornbeam_embedded).
 
 -export([start/0]).
@@ -32,15 +34,10 @@ main() ->
 serve(Port) ->
     receive
         {Port, {data, Packet}} ->
-            case configure(binary_to_term(Packet)) of
-                ok ->
-                    answer(Port, {ready, list_to_integer(os:getpid())}),
-                    serve(Port);
-                {error, Text} ->
-                    answer(Port, {failed, unicode:characters_to_binary(Text)}),
-                    halt(1, [{flush, true}])
-            end;
+            told(Port, binary_to_term(Packet)),
+            serve(Port);
         {Port, eof} ->
+            ok = hornbeam_applications:stop(),
             halt(0, [{flush, false}]);
         {'EXIT', Port, _Reason} ->
             halt(0, [{flush, false}]);
@@ -49,40 +46,22 @@ serve(Port) ->
             serve(Port)
     end.
 
+told(Port, {reload, Number, Configuration}) ->
+    case hornbeam_configuration:reload(Configuration) of
+        ok -> answer(Port, {reloaded, Number});
+        {error, Text} -> answer(Port, {refused, Number, unicode:characters_to_binary(Text)})
+    end;
+told(Port, Configuration) ->
+    case hornbeam_configuration:start(Configuration) of
+        ok ->
+            answer(Port, {ready, list_to_integer(os:getpid())});
+        {error, Text} ->
+            answer(Port, {failed, unicode:characters_to_binary(Text)}),
+            halt(1, [{flush, true}])
+    end.
+
 answer(Port, Term) ->
     true = port_command(Port, term_to_binary(Term)).
-
-configure(#{link := Link, state := State, log_level := Level, vsn := Vsn}) ->
-    ok = hornbeam_log:open(level(Level)),
-    ok = application:load(hornbeam),
-    case hornbeam_status:vsn() of
-        Vsn ->
-            ok = application:set_env(hornbeam, link, Link),
-            ok = application:set_env(hornbeam, state, State),
-            started(application:start(hornbeam, permanent));
-        Ours ->
-            {error, ["the companion is hornbeam ", Ours, ", hornbeamd is ", Vsn]}
-    end;
-configure(_Other) ->
-    {error, "the configuration lacks link, state, log_level or vsn"}.
-
-started(ok) -> ok;
-started({error, Reason}) -> {error, cause(Reason)}.
-
-%% The listener's own words, out of the reports of the supervisors above it.
-cause({Who, Text}) when Who =:= listen; Who =:= configuration ->
-    Text;
-cause({shutdown, Reason}) ->
-    cause(Reason);
-cause({failed_to_start_child, _Child, Reason}) ->
-    cause(Reason);
-cause({Reason, {hornbeam_app, start, _}}) ->
-    cause(Reason);
-cause(Reason) ->
-    io_lib:format("~0tp", [Reason]).
-
-level(Level) when is_binary(Level) -> level(binary_to_existing_atom(Level));
-level(Level) when is_atom(Level) -> Level.
 
 %% Standard output belongs to the master: whatever some code prints goes to standard error.
 take_stdout() ->

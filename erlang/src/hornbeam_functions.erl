@@ -5,12 +5,13 @@
 %% it.  Reads go straight to it.  What cannot be done throws a refusal.
 -module(hornbeam_functions).
 
--export([new/0, start/0, add/2, remove/1, list/0, count/0]).
+-export([new/0, start/0, configure/2, add/2, remove/1, list/0, count/0]).
 -export([call/3, cast/2, reply/3, cast_reply/2, late/1]).
 -export([name/1]).
 -export_type([name/0, code/0]).
 
 -type name() :: atom() | binary() | string().
+-type configured() :: {binary(), module(), Function :: atom()}.
 %% A fun is called with the list of arguments, a function of a module with the arguments.
 -type code() :: fun(([term()]) -> term()) | {module(), Function :: atom()}.
 
@@ -24,14 +25,25 @@ new() ->
 -spec start() -> ignore | {error, {configuration, binary()}}.
 start() ->
     {ok, Functions} = application:get_env(hornbeam, functions),
-    try
-        ok = lists:foreach(fun configured/1, Functions),
-        ignore
-    catch
-        throw:{refused, _Class, Text} -> {error, {configuration, Text}}
+    case configure([], Functions) of
+        ok -> ignore;
+        {error, Text} -> {error, {configuration, Text}}
     end.
 
-configured({Name, Module, Function}) ->
+%% -doc Registers the new functions of the configuration, if all of them are there, and
+%% removes those of the old ones that are in use no more.
+-spec configure([configured()], [configured()]) -> ok | {error, binary()}.
+configure(Old, New) ->
+    try
+        ok = lists:foreach(fun check/1, New),
+        _ = [add(Name, {Module, Function}) || {Name, Module, Function} <- New],
+        _ = [ets:delete_object(?MODULE, {Name, {Module, Function}}) || {Name, Module, Function} <- Old, not lists:keymember(Name, 1, New)],
+        ok
+    catch
+        throw:{refused, _Class, Text} -> {error, Text}
+    end.
+
+check({Name, Module, Function}) ->
     Where = io_lib:format("functions: ~ts: ~ts:~ts", [Name, Module, Function]),
     case code:ensure_loaded(Module) of
         {module, Module} ->
@@ -39,8 +51,7 @@ configured({Name, Module, Function}) ->
                 hornbeam_error:throw(value, [Where, ": the module exports no such function"]);
         {error, Reason} ->
             hornbeam_error:throw(value, [Where, ": the module cannot be loaded: ", why(Reason)])
-    end,
-    add(Name, {Module, Function}).
+    end.
 
 why(nofile) -> "no such file in erlang.code_path";
 why(Reason) -> io_lib:format("~0tp", [Reason]).

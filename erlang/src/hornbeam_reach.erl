@@ -44,6 +44,11 @@ listening(Node, Address, erl_epmd, Ms) ->
         {ok, 0} -> registered(Node, erl_epmd:names(Address), Address, Ms);
         {ok, Port} -> answers(Node, Address, Port, Ms)
     end;
+listening(Node, Address, hornbeam_epmd, Ms) ->
+    case {erl_epmd:names(Address), hornbeam_epmd:common_port()} of
+        {Names, 0} -> registered(Node, Names, Address, Ms);
+        {Names, Port} -> answers(Node, Address, registered_port(short(Node), Names, Port), Ms)
+    end;
 listening(Node, _Address, _Other, _Ms) ->
     ["cannot connect to ", name(Node)].
 
@@ -54,6 +59,9 @@ registered(Node, {ok, Names}, Address, Ms) ->
     end;
 registered(Node, {error, _}, _Address, _Ms) ->
     [name(Node), " does not run: no epmd answers on ", host(Node)].
+
+registered_port(Name, {ok, Names}, Default) -> proplists:get_value(Name, Names, Default);
+registered_port(_Name, {error, _}, Default) -> Default.
 
 answers(Node, Address, Port, Ms) ->
     case gen_tcp:connect(Address, Port, [], ?CONNECT_MS) of

@@ -18,6 +18,8 @@
 %%       hornbeam_link_links_sup
 %%         hornbeam_link           one process per link
 %%       hornbeam_link_listener    the Unix socket
+%%     hornbeam_cluster            keeps other nodes connected
+%%     hornbeam_applications       keeps the user's applications running
 %%     hornbeam_attached           hornbeamd as a port, after hornbeam:start
 -module(hornbeam_sup).
 -behaviour(supervisor).
@@ -62,6 +64,8 @@ init([]) ->
         #{id => pubsub, start => {hornbeam_pubsub_sup, start_link, []}, type => supervisor},
         #{id => python, start => {hornbeam_python, start_link, []}},
         #{id => casts, start => {hornbeam_casts, start_link, []}},
-        #{id => link, start => {hornbeam_link_sup, start_link, []}, type => supervisor}
+        #{id => link, start => {hornbeam_link_sup, start_link, []}, type => supervisor},
+        #{id => cluster, start => {hornbeam_cluster, start_link, []}},
+        #{id => applications, start => {hornbeam_applications, start_link, []}}
     ],
     {ok, {#{strategy => rest_for_one, intensity => 3, period => 10}, Children}}.

@@ -18,6 +18,8 @@
 #include "common/str.h"
 #include "hornbeamd/backoff.h"
 #include "hornbeamd/companion_kind.h"
+#include "hornbeamd/cookie.h"
+#include "hornbeamd/epmd.h"
 #include "hornbeamd/erl.h"
 #include "hornbeamd/master.h"
 #include "hornbeamd/spawn.h"
@@ -31,12 +33,15 @@ enum {
 struct embedded {
 	struct hb_companion base;
 	struct hb_erl erl;
+	struct hb_epmd *epmd; /* NULL: none is asked for */
 	pid_t pid; /* 0: none */
 	int channel;
 	struct event *readable; /* of the channel */
+	struct event *writable;
 	struct event *restart;
 	struct event *deadline; /* of the start or the stop */
 	struct hb_buf in;
+	struct hb_buf out; /* what the channel has not taken yet */
 	int64_t started_ms;
 	uint64_t restarts;
 	bool was_ready; /* once */
@@ -71,9 +76,12 @@ close_channel(struct embedded *c)
 {
 	if (c->readable != NULL)
 		event_free(c->readable);
-	c->readable = NULL;
+	if (c->writable != NULL)
+		event_free(c->writable);
+	c->readable = c->writable = NULL;
 	hb_fd_close(&c->channel);
 	hb_buf_free(&c->in);
+	hb_buf_free(&c->out);
 }
 
 static void
@@ -167,17 +175,46 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 	kill_process(c);
 }
 
+/* Sends what the channel takes of c->out; the rest follows. */
+static int
+flush(struct embedded *c, struct hb_error *err)
+{
+	ssize_t n = 0;
+
+	if (c->out.failed)
+		return hb_error_set(err, HB_ERROR_MEMORY, "out of memory");
+	if (c->out.len > 0)
+		n = send(c->channel, c->out.data, c->out.len, MSG_NOSIGNAL);
+	if (n == -1 && errno != EAGAIN && errno != EINTR)
+		return hb_error_errno(err, HB_ERROR_SYSTEM, "cannot send its configuration");
+	if (n > 0)
+		hb_buf_drop(&c->out, (size_t)n);
+	if (c->out.len > 0)
+		event_add(c->writable, NULL);
+	return 0;
+}
+
+static void
+on_writable(evutil_socket_t fd, short what, void *arg)
+{
+	struct embedded *c = arg;
+	struct hb_error err;
+
+	if (flush(c, &err) == 0)
+		return;
+	hb_err("companion: %s", err.text);
+	kill_process(c);
+}
+
 static int
 send_config(struct embedded *c, struct hb_error *err)
 {
-	struct hb_buf message = HB_BUF_INIT;
-	int result = 0;
+	const struct hb_master *m = c->base.master;
 
-	hb_erl_put_config(&message, c->base.master->config, c->base.master->link_path);
-	if (message.failed || send(c->channel, message.data, message.len, MSG_NOSIGNAL) != (ssize_t)message.len)
-		result = hb_error_errno(err, HB_ERROR_SYSTEM, "cannot send its configuration");
-	hb_buf_free(&message);
-	return result;
+	if (hb_cookie_check(m->config, &m->identity, err) == -1)
+		return -1;
+	hb_erl_put_config(&c->out, m->config, m->link_path);
+	return flush(c, err);
 }
 
 static int
@@ -189,7 +226,8 @@ start_process(struct embedded *c, struct hb_error *err)
 		return hb_error_errno(err, HB_ERROR_SYSTEM, "socketpair");
 	c->channel = pair[0];
 	c->readable = event_new(c->base.master->base, c->channel, EV_READ | EV_PERSIST, on_channel, c);
-	if (c->readable == NULL || event_add(c->readable, NULL) == -1 || hb_fd_nonblock(c->channel) == -1) {
+	c->writable = event_new(c->base.master->base, c->channel, EV_WRITE, on_writable, c);
+	if (c->readable == NULL || c->writable == NULL || event_add(c->readable, NULL) == -1 || hb_fd_nonblock(c->channel) == -1) {
 		hb_error_errno(err, HB_ERROR_SYSTEM, "channel");
 	} else {
 		const int fds[] = {pair[1], pair[1], STDERR_FILENO};
@@ -272,6 +310,7 @@ on_exit_of(struct embedded *c, int status)
 static void
 start(struct hb_companion *c)
 {
+	hb_epmd_start(embedded(c)->epmd);
 	start_erl(embedded(c));
 }
 
@@ -281,6 +320,7 @@ reap(struct hb_companion *base)
 	struct embedded *c = embedded(base);
 	int status;
 
+	hb_epmd_reap(c->epmd);
 	if (c->pid > 0 && hb_spawn_reap(c->pid, &status))
 		on_exit_of(c, status);
 }
@@ -331,6 +371,7 @@ free_embedded(struct hb_companion *base)
 		event_free(c->deadline);
 	if (base->state != HB_COMPANION_NONE)
 		(void)unlink(base->master->link_path); /* one that was killed leaves it */
+	hb_epmd_free(c->epmd);
 	hb_erl_free(&c->erl);
 	free(c);
 }
@@ -348,7 +389,8 @@ make(struct hb_master *m, struct hb_error *err)
 		hb_error_set(err, HB_ERROR_MEMORY, "companion: out of memory");
 		goto fail;
 	}
-	if (hb_erl_init(&c->erl, m->config, m->identity.home, err) == -1)
+	if (hb_erl_init(&c->erl, m->config, m->identity.home, err) == -1 ||
+	    hb_epmd_new(m->base, m->config, c->erl.path, &c->epmd, err) == -1)
 		goto fail;
 	return &c->base;
 fail:

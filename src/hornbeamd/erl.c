@@ -11,7 +11,7 @@
 #include "hornbeamd/spawn.h"
 #include "term/term.h"
 
-enum { SCHEDULERS_MAX = 4 };
+enum { SCHEDULERS_MAX = 4, DISTRIBUTION_WORDS = 7 };
 
 /* Finds a program as execvp(3) does; NULL when there is none. */
 static char *
@@ -72,6 +72,28 @@ processors(void)
 	return n < SCHEDULERS_MAX ? n : SCHEDULERS_MAX;
 }
 
+/*
+ * Only what net_kernel reads from the command line; the rest is in the
+ * configuration.  -nocookie: no ~/.erlang.cookie is read or made.
+ */
+static size_t
+fill_distribution(char **argv, const struct hb_config *config)
+{
+	bool inet6 = strchr(config->erlang.listen, ':') != NULL, tls = config->erlang.tls != NULL;
+	size_t n = 0;
+
+	argv[n++] = hb_xstrdup("-nocookie");
+	argv[n++] = hb_xstrdup("-epmd_module");
+	argv[n++] = hb_xstrdup("hornbeam_epmd");
+	argv[n++] = hb_xstrdup("-proto_dist");
+	argv[n++] = hb_xasprintf("inet%s_%s", inet6 ? "6" : "", tls ? "tls" : "tcp");
+	if (tls) {
+		argv[n++] = hb_xstrdup("-ssl_dist_optfile");
+		argv[n++] = hb_xstrdup(config->erlang.tls);
+	}
+	return n;
+}
+
 /* HACKING tells what each is for.  Every word is a copy, so that one loop gives all of them back. */
 static void
 fill_argv(struct hb_erl *erl, const struct hb_config *config)
@@ -82,7 +104,7 @@ fill_argv(struct hb_erl *erl, const struct hb_config *config)
 	const size_t words = sizeof fixed / sizeof *fixed;
 	size_t n = 0;
 
-	erl->argv = hb_xcalloc(words + 2 * config->erlang.code_path_count + 6, sizeof *erl->argv);
+	erl->argv = hb_xcalloc(words + 2 * config->erlang.code_path_count + DISTRIBUTION_WORDS + 6, sizeof *erl->argv);
 	for (size_t i = 0; i < words; i++)
 		erl->argv[n++] = hb_xstrdup(fixed[i]);
 	erl->argv[n++] = hb_xasprintf("%d:%d", processors(), processors());
@@ -92,20 +114,28 @@ fill_argv(struct hb_erl *erl, const struct hb_config *config)
 		erl->argv[n++] = hb_xstrdup("-pa");
 		erl->argv[n++] = hb_xstrdup(config->erlang.code_path[i]);
 	}
+	if (config->erlang.node != NULL)
+		n += fill_distribution(erl->argv + n, config);
 	erl->argv[n++] = hb_xstrdup("-s");
 	erl->argv[n] = hb_xstrdup("hornbeam_embedded");
 }
+
+/* But for the port at which all nodes of the machine look for epmd. */
+#define EPMD_PORT "ERL_EPMD_PORT"
 
 /* What ERL_ variables of whoever started us would change is not ours to have changed. */
 static void
 fill_environment(struct hb_erl *erl, const char *home)
 {
 	static const char *const foreign[] = {"ERL_*", "ERLANG_*", "BINDIR", "ROOTDIR", "PROGNAME", "EMU", NULL};
+	const char *epmd_port = getenv(EPMD_PORT);
 
 	erl->envp = hb_environ_without(environ, foreign);
 	if (hb_environ_get(erl->envp, "HOME") == NULL)
 		erl->envp = hb_environ_set(erl->envp, "HOME", home);
 	erl->envp = hb_environ_set(erl->envp, "ERL_CRASH_DUMP_BYTES", "0");
+	if (epmd_port != NULL)
+		erl->envp = hb_environ_set(erl->envp, EPMD_PORT, epmd_port);
 }
 
 int
@@ -127,37 +157,6 @@ hb_erl_free(struct hb_erl *erl)
 	hb_environ_free(erl->argv);
 	hb_environ_free(erl->envp);
 	memset(erl, 0, sizeof *erl);
-}
-
-static void
-put_limit(struct hb_buf *out, const char *name, uint64_t limit)
-{
-	hb_term_put_atom(out, name);
-	hb_term_put_uint(out, limit);
-}
-
-void
-hb_erl_put_config(struct hb_buf *out, const struct hb_config *config, const char *link_path)
-{
-	static const char *const levels[] = {"debug", "info", "warning", "error"};
-	size_t start = out->len;
-
-	hb_buf_add_u32(out, 0);
-	hb_term_put_version(out);
-	hb_term_put_map(out, 4);
-	hb_term_put_atom(out, "link");
-	hb_term_put_str(out, link_path);
-	hb_term_put_atom(out, "state");
-	hb_term_put_map(out, 3);
-	put_limit(out, "max_keys", config->state.max_keys);
-	put_limit(out, "max_bytes", config->state.max_bytes);
-	put_limit(out, "max_value", config->state.max_value);
-	hb_term_put_atom(out, "log_level");
-	hb_term_put_atom(out, levels[config->log.level]);
-	hb_term_put_atom(out, "vsn");
-	hb_term_put_str(out, PACKAGE_VERSION);
-	if (!out->failed)
-		hb_put_u32(out->data + start, (uint32_t)(out->len - start - 4));
 }
 
 int

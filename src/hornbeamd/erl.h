@@ -22,6 +22,8 @@ void hb_erl_free(struct hb_erl *erl);
 
 /* Appends the configuration, with the four bytes of its length in front. */
 void hb_erl_put_config(struct hb_buf *out, const struct hb_config *config, const char *link_path);
+/* The same for a change of what may change while the companion runs; it answers with the number. */
+void hb_erl_put_reload(struct hb_buf *out, const struct hb_config *config, uint64_t number);
 /* Reads an answer: 0 with the process id for ready, -1 with err, HB_ERROR_REMOTE when the companion failed. */
 int hb_erl_answer(const void *p, size_t len, int64_t *pid, struct hb_error *err) HB_WARN_UNUSED;
 

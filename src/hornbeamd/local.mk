@@ -7,7 +7,9 @@ hornbeamd_SOURCES = %D%/main.c \
 	%D%/companion_embedded.c \
 	%D%/control.c %D%/control.h \
 	%D%/control_client.c %D%/control_client.h \
-	%D%/erl.c %D%/erl.h \
+	%D%/cookie.c %D%/cookie.h \
+	%D%/epmd.c %D%/epmd.h \
+	%D%/erl.c %D%/erl.h %D%/erl_config.c \
 	%D%/generation.c %D%/generation.h \
 	%D%/identity.c %D%/identity.h \
 	%D%/limits.c %D%/limits.h \
@@ -35,6 +37,6 @@ tests_unit_test_options_CPPFLAGS = $(UNIT_CPPFLAGS) $(DEFS_DIRS)
 tests_unit_test_options_LDADD = src/config/libconfig.la $(UNIT_LIBS) $(YAML_LIBS)
 
 check_PROGRAMS += tests/unit/test_hornbeamd
-tests_unit_test_hornbeamd_SOURCES = tests/unit/test_hornbeamd.c src/hornbeamd/erl.c src/hornbeamd/spawn.c
+tests_unit_test_hornbeamd_SOURCES = tests/unit/test_hornbeamd.c src/hornbeamd/erl.c src/hornbeamd/erl_config.c src/hornbeamd/spawn.c
 tests_unit_test_hornbeamd_CPPFLAGS = $(UNIT_CPPFLAGS) $(DEFS_DIRS)
 tests_unit_test_hornbeamd_LDADD = src/term/libterm.la $(UNIT_LIBS)

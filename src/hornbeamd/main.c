@@ -19,6 +19,7 @@
 #include "hornbeamd/checks.h"
 #include "hornbeamd/companion.h"
 #include "hornbeamd/control.h"
+#include "hornbeamd/cookie.h"
 #include "hornbeamd/generation.h"
 #include "hornbeamd/identity.h"
 #include "hornbeamd/limits.h"
@@ -147,11 +148,13 @@ absolute(const char *file)
 	return path;
 }
 
-/* The sockets, as root where it is; then for good as the user of the configuration. */
+/* The sockets and the cookie, as root where it is; then for good as the user of the configuration. */
 static int
-open_sockets(struct hb_master *m, struct hb_config *config, struct hb_listener *control, struct hb_error *err)
+open_sockets(struct hb_master *m, struct hb_config *config, const struct hb_options *options,
+    struct hb_listener *control, struct hb_error *err)
 {
 	if (hb_identity_resolve(&m->identity, config, err) == -1 ||
+	    (!options->attached && hb_cookie_make(config, &m->identity, err) == -1) ||
 	    hb_control_open(control, config, &m->identity, err) == -1)
 		return -1;
 	m->generation = hb_generation_new(config, NULL, &m->identity, err);
@@ -177,7 +180,7 @@ serve(struct hb_config *config, const char *file, const struct hb_options *given
 	m.link_path = hb_xasprintf("%s.link", config->control.socket);
 	hb_notify_init();
 	hb_limits_apply(config);
-	if (hb_check_applications(config, file, err) == -1 || open_sockets(&m, config, &control, err) == -1 ||
+	if (hb_check_applications(config, file, err) == -1 || open_sockets(&m, config, &options, &control, err) == -1 ||
 	    open_shared(&m, err) == -1 || open_loop(&m, &options, &control, err) == -1) {
 		hb_err("%s", err->text);
 		status = exit_status(err);
