@@ -9,9 +9,11 @@
 #include <sysexits.h>
 #include <unistd.h>
 
+#include "common/str.h"
 #include "hornbeamd/backoff.h"
 #include "hornbeamd/erl.h"
 #include "hornbeamd/spawn.h"
+#include "term/erl.h"
 #include "term/term.h"
 #include "unit.h"
 
@@ -183,33 +185,67 @@ START_TEST(environment_is_filtered_and_extended)
 }
 END_TEST
 
+/* The one framed term of b, in Erlang's syntax. */
+static void
+assert_says(struct hb_buf *b, const char *wanted)
+{
+	struct hb_buf text = HB_BUF_INIT;
+	struct hb_error err = {.text = ""};
+
+	ck_assert_uint_eq(hb_get_u32(b->data), b->len - 4);
+	ck_assert_msg(hb_term_to_erl(b->data + 4, b->len - 4, &text, &err) == 0, "%s", err.text);
+	hb_buf_add_u8(&text, '\0');
+	ck_assert_str_eq((const char *)text.data, wanted);
+	hb_buf_free(&text);
+	hb_buf_free(b);
+}
+
 START_TEST(configuration_for_the_companion_is_one_framed_map)
 {
-	struct hb_config config = {.state = {1, 2, UINT64_MAX}, .log = {.level = HB_LOG_WARNING}};
+	struct hb_config config = {
+	    .state = {1, 2, UINT64_MAX}, .log = {.level = HB_LOG_WARNING}, .hooks = {.timeout = 5000}, .pubsub = {.queue = 7}};
 	struct hb_buf b = HB_BUF_INIT;
-	struct hb_term_reader r;
-	struct hb_error err;
-	const unsigned char *text;
-	uint32_t pairs;
-	size_t len;
-	char key[16];
 
 	hb_erl_put_config(&b, &config, "/x.link");
-	ck_assert_uint_eq(hb_get_u32(b.data), b.len - 4);
-	ck_assert_int_eq(hb_term_open(&r, b.data + 4, b.len - 4, &err), 0);
-	ck_assert_int_eq(hb_term_want_map(&r, &pairs, &err), 0);
-	ck_assert_uint_eq(pairs, 4);
-	ck_assert_int_eq(hb_term_want_atom(&r, key, sizeof key, &err), 0);
-	ck_assert_str_eq(key, "link");
-	ck_assert_int_eq(hb_term_want_binary(&r, &text, &len, &err), 0);
-	ck_assert_uint_eq(len, 7);
-	ck_assert_mem_eq(text, "/x.link", 7);
-	ck_assert_int_eq(hb_term_want_atom(&r, key, sizeof key, &err), 0);
-	ck_assert_str_eq(key, "state");
-	for (int i = 0; i < 5; i++)
-		ck_assert_int_eq(hb_term_skip(&r, &err), 0);
-	ck_assert_int_eq(hb_term_want_close(&r, &err), 0);
-	hb_buf_free(&b);
+	assert_says(&b, "#{link => <<\"/x.link\">>,vsn => <<\"" PACKAGE_VERSION "\">>,"
+			"state => #{max_keys => 1,max_bytes => 2,max_value => 18446744073709551615},"
+			"distribution => none,code_path => [],applications => [],"
+			"log_level => warning,functions => [],hooks => #{timeout => 5000},"
+			"pubsub => #{queue => 7},rpc => #{allow => []},connect => []}");
+}
+END_TEST
+
+START_TEST(companion_is_told_of_functions_hooks_and_the_cluster)
+{
+	static char *applications[] = {(char *)"shop_erl"}, *allow[] = {(char *)"*:m:f", (char *)"*"},
+		    *connect[] = {(char *)"a@b", (char *)"c@d"}, *code_path[] = {(char *)"/ebin"};
+	struct hb_config_pair functions[] = {{(char *)"get", (char *)"user_db:get"}, {(char *)"v", (char *)"Elixir.V:ok?"}};
+	struct hb_config config = {
+	    .erlang = {.node = (char *)"shop@db1", .listen = (char *)"127.0.0.1", .port = 4370, .epmd = true,
+		.cookie_file = (char *)"/c", .tls = (char *)"/t", .connect = connect, .connect_count = 2,
+		.code_path = code_path, .code_path_count = 1, .applications = applications, .applications_count = 1},
+	    .functions = functions, .functions_count = 2,
+	    .hooks = {.on_request = (char *)"h:request", .on_error = (char *)"h:failed", .timeout = 1},
+	    .rpc = {allow, 2}};
+	static const char live[] = "log_level => debug,"
+				   "functions => [{<<\"get\">>,user_db,get},{<<\"v\">>,'Elixir.V','ok?'}],"
+				   "hooks => #{on_request => {h,request},on_error => {h,failed},timeout => 1},"
+				   "pubsub => #{queue => 0},rpc => #{allow => [<<\"*:m:f\">>,<<\"*\">>]},"
+				   "connect => [a@b,c@d]}";
+	struct hb_buf b = HB_BUF_INIT;
+	char *wanted = hb_xasprintf("#{link => <<\"/l\">>,vsn => <<\"" PACKAGE_VERSION "\">>,"
+				    "state => #{max_keys => 0,max_bytes => 0,max_value => 0},"
+				    "distribution => #{node => shop@db1,listen => <<\"127.0.0.1\">>,port => 4370,"
+				    "epmd => true,tls => <<\"/t\">>,cookie_file => <<\"/c\">>},"
+				    "code_path => [<<\"/ebin\">>],applications => [shop_erl],%s", live);
+
+	hb_erl_put_config(&b, &config, "/l");
+	assert_says(&b, wanted);
+	free(wanted);
+	wanted = hb_xasprintf("{reload,3,#{%s}", live);
+	hb_erl_put_reload(&b, &config, 3);
+	assert_says(&b, wanted);
+	free(wanted);
 }
 END_TEST
 
@@ -276,6 +312,7 @@ unit_suite(void)
 	tcase_add_test(t, program_that_is_not_there_ends_with_71);
 	tcase_add_test(t, environment_is_filtered_and_extended);
 	tcase_add_test(t, configuration_for_the_companion_is_one_framed_map);
+	tcase_add_test(t, companion_is_told_of_functions_hooks_and_the_cluster);
 	tcase_add_test(t, answers_of_the_companion_are_told_apart);
 	suite_add_tcase(s, t);
 	return s;
