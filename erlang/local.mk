@@ -91,10 +91,13 @@ CLEAN_LOCAL += clean-erlang-tests
 # first run needs a minute for the analysis of OTP.
 ERL_TESTS = \
 	hb_client \
+	hb_epmd \
 	hb_node \
+	hb_peer \
 	hb_shout \
 	hb_tap \
 	hornbeam_calls_SUITE \
+	hornbeam_cluster_SUITE \
 	hornbeam_embedded_SUITE \
 	hornbeam_linear \
 	hornbeam_linear_tests \

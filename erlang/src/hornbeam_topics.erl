@@ -12,7 +12,7 @@
 -export([new/0, check/1, own/1, valid/1]).
 -export([subscribers/1, more_subscribers/1, totals/1, list/0, info/0]).
 -export([put/4, remove/2, subscriptions/0, known/0, local/0, size/0, announced/2, recount/1]).
--export([drop/4, dropped/2]).
+-export([drop/3, missed/3, dropped/2]).
 -export([courier/1, add_courier/3, remove_courier/2, drop_for_node/3, dropped_for_node/2]).
 -export_type([topic/0, row/0]).
 
@@ -44,7 +44,7 @@ new() ->
     ?TOTALS = ets:new(?TOTALS, [set, {write_concurrency, true} | Shared]),
     ?COURIERS = ets:new(?COURIERS, [set | Shared]),
     ?UNDELIVERED = ets:new(?UNDELIVERED, [ordered_set | Shared]),
-    ok.
+    persistent_term:put(?MODULE, counters:new(1, [write_concurrency])).
 
 %% -doc Refuses what cannot be a topic by its size or type.
 -spec check(term()) -> ok.
@@ -98,17 +98,17 @@ list() ->
         ])
     ).
 
-%% -doc Figures for the status: those of this node.
+%% -doc Figures for the status, those of this node; dropped only grows.
 -spec info() -> #{atom() => non_neg_integer()}.
 info() ->
     ets:foldl(
         fun
             ({_, 0, _, _, _}, Info) ->
                 Info;
-            ({_, Local, _, _, Dropped}, #{topics := T, subscribers := S, dropped := D}) ->
-                #{topics => T + 1, subscribers => S + Local, dropped => D + Dropped}
+            ({_, Local, _, _, _}, #{topics := T, subscribers := S} = Info) ->
+                Info#{topics := T + 1, subscribers := S + Local}
         end,
-        #{topics => 0, subscribers => 0, dropped => 0},
+        #{topics => 0, subscribers => 0, dropped => counters:get(persistent_term:get(?MODULE), 1)},
         ?TOTALS
     ).
 
@@ -189,16 +189,22 @@ recount(Topic) ->
     forget(Topic, Local, 0),
     Local.
 
-%% -doc So many messages are not sent to a link whose queue is full, or were lost on their way to it.
--spec drop(topic(), pid(), hornbeam_push:queue(), pos_integer()) -> ok.
-drop(Topic, Pid, Queue, Count) ->
+%% -doc A message is not sent to a link, as its queue is full.
+-spec drop(topic(), pid(), hornbeam_push:queue()) -> ok.
+drop(Topic, Pid, Queue) ->
     ok = hornbeam_push:full(Queue),
+    missed(Topic, Pid, 1).
+
+%% -doc So many messages do not come to a link.
+-spec missed(topic(), pid(), pos_integer()) -> ok.
+missed(Topic, Pid, Count) ->
     try ets:update_counter(?ROWS, {Topic, Pid}, {?DROPPED, Count}) of
         Count -> hornbeam_push:tell(Pid, Topic, first);
         _ -> hornbeam_push:tell(Pid, Topic, more)
     catch
         error:badarg -> hornbeam_push:tell(Pid, Topic, nowhere)
     end,
+    ok = counters:add(persistent_term:get(?MODULE), 1, Count),
     try ets:update_counter(?TOTALS, Topic, {?TOTAL_DROPPED, Count}) of
         _ -> ok
     catch
@@ -234,8 +240,8 @@ remove_courier(Hub, Courier) ->
     _ = ets:select_delete(?UNDELIVERED, [{{{Courier, '_'}, '_'}, [], [true]}]),
     ok.
 
-%% -doc As drop/4, for the subscribers of another node.
--spec drop_for_node(topic(), pid(), hornbeam_push:queue()) -> ok.
+%% -doc As drop/3, for the subscribers of another node.
+-spec drop_for_node(topic(), Courier :: pid(), hornbeam_push:queue()) -> ok.
 drop_for_node(Topic, Courier, Queue) ->
     ok = hornbeam_push:full(Queue),
     Key = {Courier, own(Topic)},

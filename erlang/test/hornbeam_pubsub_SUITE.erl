@@ -26,6 +26,7 @@ all() ->
         gaps_of_many_publishers_add_up,
         a_link_that_subscribed_is_not_cut,
         a_reply_comes_after_a_stall,
+        a_client_that_ends_while_it_stalls_is_gone,
         a_large_message_goes_through_a_full_queue,
         status_counts
     ].
@@ -432,7 +433,17 @@ a_reply_comes_after_a_stall(Config) ->
     ok = hb_client:send(Socket, ?HB_OP_SUBSCRIBE, 77, 0, term_to_binary({?TOPIC, 0})),
     ok = until_reply(Socket, 77),
     nothing_left(),
-    {ok, pong} = hb_client:call(Socket, ?HB_OP_PING, []).
+    {ok, pong} = hb_client:call(Socket, ?HB_OP_PING, []),
+    #{dropped := Dropped} = hornbeam_topics:info(),
+    true = Dropped > 0.
+
+a_client_that_ends_while_it_stalls_is_gone(Config) ->
+    Sockets = [Socket | _] = [subscriber(Config, ?TOPIC) || _ <- lists:seq(1, 3)],
+    _ = [hornbeam_pubsub:publish(?TOPIC, {N, binary:copy(<<"x">>, 10000)}) || N <- lists:seq(1, 5000)],
+    {message, ?TOPIC, {1, _}} = hb_client:pushed(Socket),
+    _ = [hb_client:close(S) || S <- Sockets],
+    nothing_left(),
+    hb_node:eventually(fun() -> hornbeam_links:list() =:= [] end).
 
 until_reply(Socket, Id) ->
     case hb_client:recv(Socket) of
