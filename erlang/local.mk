@@ -22,6 +22,7 @@ ERL_MODULES = \
 	hornbeam_error \
 	hornbeam_fanout \
 	hornbeam_functions \
+	hornbeam_hooks \
 	hornbeam_hub \
 	hornbeam_json \
 	hornbeam_lease \

@@ -100,6 +100,8 @@ op(?HB_OP_PING, [], _, _) ->
     {answer, pong};
 op(?HB_OP_STATUS, [], _, _) ->
     {job, fun() -> hornbeam_link_codec:answer(hornbeam_status:map()) end};
+op(Op, Sent, _, _) when Op >= ?HB_OP_ON_REQUEST, Op =< ?HB_OP_ON_ERROR ->
+    {run, fun() -> hornbeam_hooks:run(Op, Sent) end};
 op(Op, _Term, _, _) when
     Op =:= ?HB_OP_PING; Op =:= ?HB_OP_STATUS; Op >= ?HB_OP_GET, Op =< ?HB_OP_FETCH_DROP;
     Op >= ?HB_OP_PUBLISH, Op =< ?HB_OP_TOPICS;

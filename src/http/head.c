@@ -12,8 +12,8 @@
 #define METHOD_MAX 32
 #define FIELDS_FIRST 16
 
-static enum hb_http_method
-method_lookup(const unsigned char *p, size_t len)
+enum hb_http_method
+hb_http_method_lookup(const unsigned char *p, size_t len)
 {
 	static const struct {
 		char name[8];
@@ -76,7 +76,7 @@ parse_request_line(struct hb_http_parser *p, const unsigned char *data, size_t l
 		return -1;
 	}
 	r->method = (struct hb_http_span){ p->line, (uint32_t)(target - line) };
-	r->method_id = method_lookup(line, r->method.len);
+	r->method_id = hb_http_method_lookup(line, r->method.len);
 	r->target.off = (uint32_t)(target + 1 - data);
 	r->target.len = (uint32_t)(version - target - 1);
 	if (hb_http_target_parse(r, data, p->limits->secure, &p->error) != 0) {

@@ -91,6 +91,9 @@ hb_http_has_body(const struct hb_http_request *r)
 #define HB_HTTP_REQUEST_TEXT 400
 void hb_http_request_text(const struct hb_http_request *r, const unsigned char *data, char out[HB_HTTP_REQUEST_TEXT]);
 
+/* The number of a method, or HB_HTTP_M_OTHER. */
+enum hb_http_method hb_http_method_lookup(const unsigned char *p, size_t len);
+
 /* Another host in the place of the Host field's, which every reader then finds. */
 void hb_http_replace_host(struct hb_http_request *r, struct hb_http_span host);
 

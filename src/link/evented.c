@@ -14,6 +14,7 @@
 #include "common/str.h"
 #include "link/evdial.h"
 #include "link/frame.h"
+#include "term/term.h"
 
 enum {
 	BUCKETS = 64, /* of calls, by the low bits of their ids */
@@ -434,4 +435,56 @@ hb_evlink_call(struct hb_evlink *link, enum hb_link_op op, struct hb_buf *reques
 		return NULL;
 	}
 	return call;
+}
+
+/* No reply comes to it; where there is no connection nothing runs. */
+void
+hb_evcall_abandon(struct hb_evcall *call)
+{
+	struct hb_buf request = HB_BUF_INIT;
+	struct hb_evlink *link;
+	struct hb_error err;
+	uint32_t id;
+
+	if (call == NULL)
+		return;
+	link = call->link;
+	id = call->id;
+	hb_evcall_cancel(call);
+	if (link->fd == -1)
+		return;
+	(void)hb_buf_reserve(&request, HB_LINK_HEADER + 8);
+	if (!request.failed) {
+		request.len = HB_LINK_HEADER;
+		hb_term_put_version(&request);
+		hb_term_put_uint(&request, id);
+		hb_frame_header(request.data, request.len, HB_OP_CANCEL, 0, ++link->last_id, 0);
+		(void)enqueue(link, &request, &err);
+	}
+	hb_buf_free(&request);
+}
+
+void
+hb_evcall_wait_until(struct hb_evcall *call, int64_t until)
+{
+	int64_t left = until - hb_clock_ms();
+	struct timeval tv;
+
+	if (left < 0)
+		left = 0;
+	tv = (struct timeval){left / 1000, left % 1000 * 1000};
+	if (call->timer != NULL)
+		(void)evtimer_add(call->timer, &tv);
+}
+
+int
+hb_evlink_fd(const struct hb_evlink *link)
+{
+	return link->fd;
+}
+
+void
+hb_evlink_forked(struct hb_evlink *link)
+{
+	hb_fd_close(&link->fd);
 }

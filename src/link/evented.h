@@ -43,5 +43,17 @@ struct hb_evcall *hb_evlink_call(struct hb_evlink *link, enum hb_link_op op, str
     int64_t deadline, hb_evcall_done *done, void *arg, struct hb_error *err) HB_WARN_UNUSED;
 /* done is not called; a reply that comes is dropped. */
 void hb_evcall_cancel(struct hb_evcall *call);
+/* The same, and the companion is told, so that what runs for the call ends; NULL is fine. */
+void hb_evcall_abandon(struct hb_evcall *call);
+/*
+ * Waits for an answer until then in place of the call's deadline: so that the
+ * companion has a moment to say that the deadline has passed.
+ */
+void hb_evcall_wait_until(struct hb_evcall *call, int64_t until);
+
+/* The descriptor of the connection, -1: there is none. */
+int hb_evlink_fd(const struct hb_evlink *link);
+/* In the child of a fork: closes its copy of the connection; the link is not used there any more. */
+void hb_evlink_forked(struct hb_evlink *link);
 
 #endif

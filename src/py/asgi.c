@@ -133,6 +133,7 @@ hb_py_asgi_run(struct hb_py *py, struct hb_py_request *r)
 	c = hb_py_asgi_call_new(py, r->websocket ? &hb_py_asgi_websocket : &hb_py_asgi_http, r->app,
 	    hb_py_asgi_scope(py, r));
 	if (c == NULL) {
+		hb_py_tell_exception(py, r);
 		hb_py_log_failure(py, r);
 		py->server->fail(r);
 		return HB_PY_DONE;

@@ -3,6 +3,7 @@
 
 #include "py/asgi_message.h"
 #include "py/asgi_response.h"
+#include "py/errors.h"
 
 enum { PARTS = 16 };
 
@@ -177,8 +178,10 @@ http_ended(struct hb_py_asgi_call *c, enum hb_py_end how)
 	}
 	gone = c->lost || c->py->server->gone(c->r);
 	if (how == HB_PY_END_RAISED) {
-		if (!hb_py_asgi_take_lost(c))
+		if (!hb_py_asgi_take_lost(c)) {
+			hb_py_tell_exception(c->py, c->r);
 			hb_py_asgi_log_exception(c, "");
+		}
 	} else if (how == HB_PY_END_CANCELLED) {
 		if (!gone)
 			hb_py_asgi_log(c, "the application was cancelled");

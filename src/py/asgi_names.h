@@ -47,6 +47,7 @@
 	X(v2_0, "2.0") \
 	X(v2_4, "2.4") \
 	X(v3_0, "3.0") \
+	X(hornbeam, "hornbeam") \
 	X(early_hint, "http.response.early_hint") \
 	X(denial, "websocket.http.response") \
 	X(http_request, "http.request") \

@@ -188,13 +188,16 @@ set_paths(struct hb_py *py, PyObject *d, const struct hb_py_request *r)
 }
 
 static PyObject *
-make_extensions(struct hb_py_asgi_names *n, bool websocket)
+make_extensions(struct hb_py *py, const struct hb_py_request *r)
 {
+	struct hb_py_asgi_names *n = &py->asgi->names;
 	PyObject *inner = PyDict_New(), *d = NULL;
 
 	if (inner != NULL)
-		d = make_dict(websocket ? n->denial : n->early_hint, inner, NULL, NULL);
+		d = make_dict(r->websocket ? n->denial : n->early_hint, inner, NULL, NULL);
 	Py_XDECREF(inner);
+	if (d != NULL && r->own != NULL && hb_py_set(d, n->hornbeam, hb_py_own(py, r)) == -1)
+		Py_CLEAR(d);
 	return d;
 }
 
@@ -227,7 +230,7 @@ hb_py_asgi_scope(struct hb_py *py, struct hb_py_request *r)
 	    (r->secure && PyDict_SetItem(d, n->scheme, r->websocket ? n->wss : n->https) == -1) ||
 	    set_client(py, d, r) == -1 || set_paths(py, d, r) == -1 ||
 	    hb_py_set(d, n->headers, make_headers(n, r)) == -1 ||
-	    hb_py_set(d, n->extensions, make_extensions(n, r->websocket)) == -1)
+	    hb_py_set(d, n->extensions, make_extensions(py, r)) == -1)
 		goto fail;
 	if (r->websocket ? hb_py_set(d, n->subprotocols, make_subprotocols(r)) == -1 : set_method(py, d, r) == -1)
 		goto fail;

@@ -7,6 +7,7 @@
 #include "http/ws.h"
 #include "py/asgi_message.h"
 #include "py/asgi_response.h"
+#include "py/errors.h"
 
 enum state {
 	CONNECTING,   /* websocket.connect was not received yet */
@@ -307,6 +308,8 @@ ws_ended(struct hb_py_asgi_call *c, enum hb_py_end how)
 
 	if (how == HB_PY_END_RAISED) {
 		quiet = hb_py_asgi_take_lost(c);
+		if (!quiet && c->r != NULL)
+			hb_py_tell_exception(c->py, c->r);
 		if (!quiet)
 			hb_py_asgi_log_exception(c, c->r == NULL ? "after it was closed" : "");
 	}

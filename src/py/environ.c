@@ -236,6 +236,8 @@ hb_py_environ(struct hb_py *py, struct hb_py_request *r, PyObject *input)
 	/* The body of a chunked request is whole by now: its length is known. */
 	if (head->chunked && hb_py_set(d, n->content_length, PyUnicode_FromFormat("%zu", r->body_len)) == -1)
 		goto fail;
+	if (r->own != NULL && hb_py_set(d, n->hornbeam_request, hb_py_own(py, r)) == -1)
+		goto fail;
 	Py_DECREF(target);
 	return d;
 fail:

@@ -10,7 +10,10 @@
 #include "common/buf.h"
 #include "common/log.h"
 
-enum { LINE_KEEP = 65536 }; /* an application that never ends its line gets it ended */
+enum {
+	LINE_KEEP = 65536,   /* an application that never ends its line gets it ended */
+	MESSAGE_MOST = 16384 /* of an exception, for a hook */
+};
 
 struct errors {
 	PyObject_HEAD
@@ -187,6 +190,36 @@ hb_py_log_failure(struct hb_py *py, const struct hb_py_request *r)
 
 	hb_http_request_text(r->head, r->data, what);
 	hb_py_log_exception(py, what);
+}
+
+void
+hb_py_tell_exception(struct hb_py *py, struct hb_py_request *r)
+{
+	PyObject *type, *value, *tb, *text, *bytes = NULL;
+	size_t len = 0;
+
+	if (py->server->raised == NULL)
+		return;
+	PyErr_Fetch(&type, &value, &tb);
+	if (type == NULL)
+		return;
+	PyErr_NormalizeException(&type, &value, &tb);
+	text = value != NULL ? PyObject_Str(value) : NULL;
+	if (text != NULL)
+		bytes = PyUnicode_AsEncodedString(text, "utf-8", "backslashreplace");
+	PyErr_Clear();
+	if (bytes != NULL) {
+		const char *p = PyBytes_AS_STRING(bytes);
+
+		len = (size_t)PyBytes_GET_SIZE(bytes);
+		if (len > MESSAGE_MOST)
+			for (len = MESSAGE_MOST; ((unsigned char)p[len] & 0xc0) == 0x80;)
+				len--;
+	}
+	py->server->raised(r, ((PyTypeObject *)type)->tp_name, bytes != NULL ? PyBytes_AS_STRING(bytes) : "", len);
+	Py_XDECREF(text);
+	Py_XDECREF(bytes);
+	PyErr_Restore(type, value, tb);
 }
 
 void

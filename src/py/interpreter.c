@@ -212,6 +212,7 @@ hb_py_stop(struct hb_py *py)
 	Py_CLEAR(py->errors);
 	Py_CLEAR(py->context);
 	Py_CLEAR(py->format);
+	Py_CLEAR(py->decode);
 	hb_py_names_clear(&py->names);
 	Py_CLEAR(py->input_type);
 	Py_CLEAR(py->errors_type);

@@ -21,6 +21,7 @@ noinst_LTLIBRARIES += %D%/libpy.la
 	%D%/lifespan.c %D%/lifespan.h \
 	%D%/loop.c %D%/loop.h \
 	%D%/names.c %D%/names.h \
+	%D%/own.c \
 	%D%/py.h %D%/server.h %D%/state.h \
 	%D%/stacks.c %D%/stacks.h \
 	%D%/thread.c \

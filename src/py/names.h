@@ -37,6 +37,7 @@
 	X(https, "https") \
 	X(close, "close") \
 	X(read, "read") \
+	X(hornbeam_request, "hornbeam.request") \
 	X(empty, "")
 
 enum { HB_PY_KNOWN_METHODS = HB_HTTP_M_PATCH + 1, HB_PY_OTHER_NAMES = 256, HB_PY_NAME_MAX = 64 };

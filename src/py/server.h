@@ -50,6 +50,8 @@ struct hb_py_request {
 	struct hb_py_text subprotocols; /* offered: names, each ended by a NUL */
 	const unsigned char *body;  /* WSGI: the whole body */
 	size_t body_len;
+	const unsigned char *own;   /* what a hook has added, a map as a term; NULL: nothing */
+	size_t own_len;
 
 	/* Set by py before its first write: how long the whole body is, -1 when not known. */
 	int64_t length;
@@ -123,6 +125,8 @@ struct hb_py_server {
 	void (*finish)(struct hb_py_request *r);
 	/* The application failed: 500 where nothing was sent, else the connection is cut (a WebSocket: 1011). */
 	void (*fail)(struct hb_py_request *r);
+	/* Before fail: the exception that the application has raised, in UTF-8.  NULL: nobody wants to know. */
+	void (*raised)(struct hb_py_request *r, const char *type, const char *text, size_t len);
 
 	/* ASGI only, on the loop's thread. */
 

@@ -23,6 +23,7 @@ struct hb_py {
 	PyTypeObject *call_type;
 	PyObject *errors;       /* wsgi.errors */
 	PyObject *format;       /* traceback.format_exception, once needed */
+	PyObject *decode;       /* hornbeam_erlang's, of terms, once needed */
 	PyObject *spare_input;  /* one of each, for the next request */
 	PyObject *spare_call;
 	struct hb_py_stacks *stacks;
@@ -54,6 +55,9 @@ struct hb_py_peer {
 
 /* d[key] = value, which it takes and which may be NULL with an exception.  Returns 0 or -1. */
 int hb_py_set(PyObject *d, PyObject *key, PyObject *value);
+
+/* What a hook has added to the request; NULL with an exception. */
+PyObject *hb_py_own(struct hb_py *py, const struct hb_py_request *r);
 
 /* That of the request's connection, made if need be; each member is made by who uses it.  NULL with an exception. */
 struct hb_py_peer *hb_py_peer_get(struct hb_py_request *r);

@@ -213,6 +213,7 @@ go_on(struct hb_py_call *c)
 	if (sent == HB_PY_SLOW)
 		return HB_PY_PAUSED;
 	if (sent == HB_PY_FAILED) {
+		hb_py_tell_exception(py, r);
 		hb_py_log_failure(py, r);
 		py->server->fail(r);
 	} else
@@ -243,6 +244,7 @@ hb_py_run(struct hb_py *py, struct hb_py_request *r)
 	if (c == NULL)
 		c = begin(py, r);
 	if (c == NULL || PyContext_Enter(c->context) == -1) {
+		hb_py_tell_exception(py, r);
 		hb_py_log_failure(py, r);
 		py->server->fail(r);
 		if (c != NULL)

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "worker/hooks.h"
 #include "worker/state.h"
 
 enum {
@@ -47,7 +48,7 @@ hb_conn_point(struct hb_conn *c)
 {
 	struct hb_py_request *r = &c->request;
 
-	r->data = c->in + c->start;
+	r->data = c->hook != NULL && c->hook->changed ? c->hook->head.bytes.data : c->in + c->start;
 	r->path = c->path != NULL ? c->path : r->data + c->parser.request.path.off;
 }
 

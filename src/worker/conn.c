@@ -9,13 +9,14 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/str.h"
+#include "worker/hooks.h"
 #include "worker/pool.h"
 #include "worker/state.h"
 #include "worker/websocket.h"
 
 enum { STACKS_MS = 1000 };
 
-static const char *const state_names[] = {"idle", "head", "body", "ready", "running", "paused", "sending", "skip",
+static const char *const state_names[] = {"idle", "head", "hook", "body", "ready", "running", "paused", "sending", "skip",
 	"linger", "dead"};
 
 void
@@ -64,6 +65,8 @@ timer_of(const struct hb_conn *c)
 		return c->requests > 0 ? HB_TIMER_KEEPALIVE : HB_TIMER_HEADER;
 	case HB_CONN_HEAD:
 		return HB_TIMER_HEADER;
+	case HB_CONN_HOOK: /* the call has its deadline; one who has only closed his side may still read */
+		return c->eof ? HB_TIMER_LINGER : HB_TIMER_NONE;
 	case HB_CONN_BODY:
 	case HB_CONN_SKIP:
 		return HB_TIMER_BODY;
@@ -174,6 +177,7 @@ hb_conn_take_events(struct hb_conn *c)
 void
 hb_conn_lose(struct hb_conn *c)
 {
+	hb_hooks_cancel(c);
 	hb_conn_ignore_input(c);
 	hb_conn_ignore_output(c);
 	hb_conn_dequeue(c);
@@ -213,6 +217,7 @@ hb_conn_kill(struct hb_conn *c)
 		doom(c);
 		return;
 	}
+	hb_hooks_cancel(c);
 	hb_conn_ignore_input(c);
 	hb_conn_ignore_output(c);
 	hb_conn_set_state(c, HB_CONN_DEAD);
@@ -241,6 +246,7 @@ hb_conn_free(struct hb_conn *c)
 	hb_buf_free(&c->out);
 	hb_buf_free(&c->response.head);
 	hb_websocket_free(c->websocket);
+	hb_hooks_forget(c);
 	free(c->path);
 	free(c);
 }
@@ -334,6 +340,9 @@ hb_conn_timeout(struct hb_conn *c, unsigned kind)
 			hb_pool_time_out(c);
 		else
 			time_out_running(c, kind);
+		break;
+	case HB_CONN_HOOK:
+		hb_hooks_lose(c);
 		break;
 	case HB_CONN_PAUSED:
 		log_slow_reader(c);

@@ -24,6 +24,8 @@ struct hb_worker;
 struct hb_pool_thread;
 struct hb_worker_listener;
 struct hb_websocket;
+struct hb_hook;
+struct hb_hook_reply;
 
 /* Bytes waiting for the peer beyond which the application waits too. */
 enum { HB_CONN_OUT_HIGH = 256 * 1024 };
@@ -33,6 +35,7 @@ enum { HB_CONN_SKIP_MOST = 1 << 20 };
 enum hb_conn_state {
 	HB_CONN_IDLE,    /* no byte of a request yet */
 	HB_CONN_HEAD,    /* in the middle of a head */
+	HB_CONN_HOOK,    /* a hook has the request, or its response, and nobody else has */
 	HB_CONN_BODY,    /* in the middle of a body that a WSGI application will get whole */
 	HB_CONN_READY,   /* queued for the application */
 	HB_CONN_RUNNING, /* the application has it */
@@ -100,6 +103,7 @@ struct hb_conn {
 	int64_t began; /* when the request's head was whole, microseconds; 0: it is not */
 
 	struct hb_websocket *websocket; /* of a handshake and what follows, or NULL */
+	struct hb_hook *hook; /* of a request with hooks, or NULL */
 	/* In the pool: see pool.h.  Written by the loop. */
 	bool pooled;   /* a thread has the request, or it waits for one */
 	bool doomed;   /* to be killed when it comes back */
@@ -159,6 +163,8 @@ void hb_conn_readable(int fd, short what, void *arg);
 void hb_conn_parse(struct hb_conn *c);
 void hb_conn_watch_input(struct hb_conn *c);
 void hb_conn_ignore_input(struct hb_conn *c);
+/* Once a hook has seen the head: chooses the application, and goes on with the body. */
+void hb_conn_begin(struct hb_conn *c);
 /* Whether the peer has sent something that has not been read: a request is on its way. */
 bool hb_conn_has_input(const struct hb_conn *c);
 /* Whether the request allows for another one behind its response, as far as is known when that begins. */
@@ -212,6 +218,9 @@ void hb_conn_answer(struct hb_conn *c, unsigned status, const char *text, bool c
 /* The same with further fields, and the connection ends. */
 void hb_conn_answer_with(struct hb_conn *c, unsigned status, const char *text, const struct hb_py_field *fields,
     size_t count);
+/* The whole response is at hand, and nobody else's: -1 with err, and nothing has happened, where the head cannot be sent. */
+int hb_conn_answer_as(struct hb_conn *c, const struct hb_py_head *head, const void *body, size_t n, bool close,
+    struct hb_error *err) HB_WARN_UNUSED;
 void hb_conn_timeout(struct hb_conn *c, unsigned kind);
 
 /* Whether the answer has become the claimant's. */

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "http/ws.h"
 #include "worker/accept.h"
+#include "worker/hooks.h"
 #include "worker/state.h"
 #include "worker/websocket.h"
 
@@ -51,6 +52,8 @@ cut(struct hb_worker *w)
 			hb_conn_note(c, HB_PY_TIMEOUT);
 		} else if (c->state == HB_CONN_PAUSED)
 			hb_conn_abandon(c);
+		else if (c->state == HB_CONN_HOOK)
+			hb_hooks_lose(c);
 		else if (c->state != HB_CONN_LINGER)
 			hb_conn_kill(c);
 	}

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/fd.h"
+#include "worker/hooks.h"
 #include "worker/overdue.h"
 #include "worker/pool.h"
 #include "worker/state.h"
@@ -49,6 +50,7 @@ close_descriptors(struct hb_worker *w)
 		hb_fd_close(&c->fd);
 	for (size_t i = 0; i < w->listeners_count; i++)
 		hb_fd_close(&w->listeners[i].fd);
+	hb_hooks_forked(w);
 	close(w->start->channel);
 }
 

@@ -11,6 +11,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "http/target.h"
+#include "worker/hooks.h"
 #include "worker/route.h"
 #include "worker/state.h"
 #include "worker/websocket.h"
@@ -102,14 +103,7 @@ static bool
 begin_request(struct hb_conn *c)
 {
 	const struct hb_http_request *head = &c->parser.request;
-	if (head->method_id == HB_HTTP_M_CONNECT) {
-		refuse(c, 501, "CONNECT is not served", "RFC 9110 9.3.6");
-		return false;
-	}
-	if (choose_application(c) == -1) {
-		hb_conn_answer(c, 503, "out of memory", true);
-		return false;
-	}
+
 	if (c->app == -1) {
 		hb_conn_answer(c, 404, "nothing is mounted here", hb_http_has_body(head));
 		return false;
@@ -123,7 +117,6 @@ begin_request(struct hb_conn *c)
 			return false;
 		c->request.websocket = rc == 1;
 	}
-	c->go_on = head->expect_continue && hb_http_has_body(head) && c->pos == c->len;
 	/* The turn of a WSGI application comes with the whole body: now is when it is needed. */
 	if (c->go_on && !c->async && go_on(c) == -1) {
 		hb_conn_kill(c);
@@ -162,7 +155,9 @@ make_ready(struct hb_conn *c)
 		}
 		r->body_len = c->body.size;
 	}
-	r->head = &c->parser.request;
+	r->head = c->hook != NULL && c->hook->changed ? &c->hook->head.request : &c->parser.request;
+	r->own = c->hook != NULL ? c->hook->own : NULL;
+	r->own_len = c->hook != NULL ? c->hook->own_len : 0;
 	hb_conn_point(c);
 	r->path_len = c->path_len;
 	r->mount_len = w->apps[c->app].mount_len;
@@ -174,14 +169,12 @@ make_ready(struct hb_conn *c)
 	hb_conn_ready(c);
 }
 
-/* The head is whole.  Returns whether to go on with the body, for a WSGI application or for nobody. */
+/* Returns whether to go on with the body, for a WSGI application or for nobody. */
 static bool
-take_head(struct hb_conn *c, size_t used)
+begin(struct hb_conn *c)
 {
-	c->start = c->pos;
-	c->pos = c->body_at = c->pos + used;
-	c->began = hb_clock_us();
-	hb_conn_client_read(c);
+	size_t used;
+
 	if (!begin_request(c))
 		return false;
 	if (!c->async)
@@ -190,6 +183,41 @@ take_head(struct hb_conn *c, size_t used)
 		c->whole = hb_http_parse(&c->parser, c->in + c->pos, 0, &used) == HB_HTTP_END;
 	make_ready(c);
 	return false;
+}
+
+void
+hb_conn_begin(struct hb_conn *c)
+{
+	if (c->hook->changed)
+		c->app = hb_route(c->worker->config->apps, c->worker->config->apps_count, c->path, c->path_len);
+	if (begin(c))
+		hb_conn_parse(c);
+	else if (c->async && !c->eof && c->state != HB_CONN_DEAD)
+		hb_conn_watch_input(c);
+}
+
+/* The head is whole.  Returns whether to go on with the body. */
+static bool
+take_head(struct hb_conn *c, size_t used)
+{
+	const struct hb_http_request *head = &c->parser.request;
+
+	c->start = c->pos;
+	c->pos = c->body_at = c->pos + used;
+	c->began = hb_clock_us();
+	c->go_on = head->expect_continue && hb_http_has_body(head) && c->pos == c->len;
+	hb_conn_client_read(c);
+	if (head->method_id == HB_HTTP_M_CONNECT) {
+		refuse(c, 501, "CONNECT is not served", "RFC 9110 9.3.6");
+		return false;
+	}
+	if (choose_application(c) == -1) {
+		hb_conn_answer(c, 503, "out of memory", true);
+		return false;
+	}
+	if (c->worker->hooks != NULL && hb_hooks_request(c))
+		return false;
+	return begin(c);
 }
 
 static void
@@ -355,6 +383,24 @@ read_body(struct hb_conn *c)
 	hb_conn_touch(c);
 }
 
+/* While a hook has the request.  What has come stays where it is. */
+static void
+look_for_loss(struct hb_conn *c)
+{
+	char byte;
+	ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n == -1) {
+		hb_hooks_lose(c);
+		return;
+	}
+	hb_conn_ignore_input(c);
+	c->eof = n == 0;
+	hb_conn_touch(c);
+}
+
 /* The request is whole: the client has gone, closed its side, or sent the next request already. */
 static void
 look_for_end(struct hb_conn *c)
@@ -412,6 +458,9 @@ hb_conn_readable(int fd, short what, void *arg)
 	case HB_CONN_BODY:
 	case HB_CONN_SKIP:
 		read_more(c);
+		return;
+	case HB_CONN_HOOK:
+		look_for_loss(c);
 		return;
 	case HB_CONN_RUNNING:
 		if (hb_websocket_accepted(c))

@@ -11,6 +11,10 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/drain.c %D%/drain.h \
 	%D%/fork.c %D%/fork.h \
 	%D%/handshake.c \
+	%D%/hooks.c %D%/hooks.h %D%/hooks_state.h \
+	%D%/hooks_codec.c %D%/hooks_codec.h \
+	%D%/hooks_head.c %D%/hooks_head.h \
+	%D%/hooks_response.c \
 	%D%/input.c \
 	%D%/jobs.c %D%/jobs.h \
 	%D%/output.c \

@@ -12,6 +12,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "worker/hooks.h"
 #include "worker/state.h"
 #include "worker/websocket.h"
 
@@ -315,6 +316,7 @@ hb_conn_next(struct hb_conn *c)
 	hb_response_reset(&c->response);
 	hb_http_parser_reset(&c->parser);
 	hb_conn_client_reset(c);
+	hb_hooks_forget(c);
 	c->began = 0;
 	c->body_at = 0;
 	hb_websocket_free(c->websocket);
@@ -332,8 +334,9 @@ hb_conn_next(struct hb_conn *c)
 	hb_conn_watch_input(c);
 }
 
-static void
-answer(struct hb_conn *c, unsigned status, const char *text, const struct hb_py_field *fields, size_t count, bool close)
+int
+hb_conn_answer_as(struct hb_conn *c, const struct hb_py_head *h, const void *body, size_t n, bool close,
+    struct hb_error *err)
 {
 	struct hb_worker *w = c->worker;
 	const struct hb_http_request *head = &c->parser.request;
@@ -343,7 +346,27 @@ answer(struct hb_conn *c, unsigned status, const char *text, const struct hb_py_
 		.minor = parsed ? head->minor : 1,
 		.head_method = parsed && head->method_id == HB_HTTP_M_HEAD,
 		.keep = !close && hb_conn_may_keep(c),
+		.length = (int64_t)n,
 	};
+
+	if (hb_response_set_head(&c->response, h, err) == -1)
+		return -1;
+	c->keep = hb_response_commit(&c->response, &context, &c->out);
+	hb_count(&w->counters->requests, 1);
+	c->refused = close;
+	if (close)
+		hb_body_clear(&c->body); /* nobody wants it: its room must not wait for the peer to go */
+	if (!c->response.bodyless) {
+		hb_buf_add(&c->out, body, n);
+		c->response.sent = (uint64_t)n;
+	}
+	hb_conn_finish(c);
+	return 0;
+}
+
+static void
+answer(struct hb_conn *c, unsigned status, const char *text, const struct hb_py_field *fields, size_t count, bool close)
+{
 	struct hb_py_field all[4] = {{"Content-Type", "text/plain; charset=utf-8", 12, 25}};
 	struct hb_py_head h = {.status = status, .reason = "", .fields = all, .count = 1 + count};
 	struct hb_error err;
@@ -352,21 +375,8 @@ answer(struct hb_conn *c, unsigned status, const char *text, const struct hb_py_
 
 	for (size_t i = 0; i < count; i++)
 		all[1 + i] = fields[i];
-	context.length = n;
-	if (hb_response_set_head(&c->response, &h, &err) == -1) {
+	if (hb_conn_answer_as(c, &h, body, (size_t)n, close, &err) == -1)
 		hb_conn_kill(c);
-		return;
-	}
-	c->keep = hb_response_commit(&c->response, &context, &c->out);
-	hb_count(&w->counters->requests, 1);
-	c->refused = close;
-	if (close)
-		hb_body_clear(&c->body); /* nobody wants it: its room must not wait for the peer to go */
-	if (!c->response.bodyless) {
-		hb_buf_add(&c->out, body, (size_t)n);
-		c->response.sent = (uint64_t)n;
-	}
-	hb_conn_finish(c);
 }
 
 void

@@ -157,7 +157,7 @@ answer_for(struct hb_conn *c)
 	                           "Content-Length: 39\r\nConnection: close\r\n\r\n",
 	                  body[] = "the application did not answer in time\n";
 	struct iovec parts[2] = {{(void *)(uintptr_t)head, sizeof head - 1}, {(void *)(uintptr_t)body, sizeof body - 1}};
-	struct msghdr msg = {.msg_iov = parts, .msg_iovlen = c->request.head->method_id == HB_HTTP_M_HEAD ? 1 : 2};
+	struct msghdr msg = {.msg_iov = parts, .msg_iovlen = c->parser.request.method_id == HB_HTTP_M_HEAD ? 1 : 2};
 
 	if (hb_conn_claim(c, HB_CONN_OVERDUE)) {
 		(void)sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -16,6 +16,7 @@
 
 #include "common/log.h"
 #include "common/str.h"
+#include "worker/hooks.h"
 #include "worker/overdue.h"
 #include "worker/respond.h"
 #include "worker/state.h"
@@ -328,6 +329,8 @@ go_on(struct hb_conn *c)
 		hb_respond_ended(c);
 	else if (c->doomed)
 		hb_pool_add(c); /* the application has to close() */
+	else if (hb_hooks_wanted(c) && !c->gone)
+		hb_hooks_ask(c);
 	else {
 		hb_conn_set_state(c, HB_CONN_PAUSED);
 		hb_conn_watch_output(c);

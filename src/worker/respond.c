@@ -15,6 +15,7 @@
 #include "common/log.h"
 #include "http/ws.h"
 #include "worker/fork.h"
+#include "worker/hooks.h"
 #include "worker/overdue.h"
 #include "worker/pool.h"
 #include "worker/state.h"
@@ -67,7 +68,10 @@ respond_head(struct hb_py_request *r, const struct hb_py_head *head, struct hb_e
 static bool
 respond_committed(const struct hb_py_request *r)
 {
-	return conn_of(r)->response.committed;
+	const struct hb_conn *c = conn_of(r);
+
+	/* A hook that has the head has it for good. */
+	return c->response.committed || (c->hook != NULL && (c->hook->wants || c->hook->call != NULL));
 }
 
 static void
@@ -84,7 +88,8 @@ commit(struct hb_conn *c)
 	};
 
 	c->keep = hb_response_commit(&c->response, &context, &c->out);
-	if (!c->pooled)
+	/* What a thread has under way is counted when it comes back. */
+	if (!c->pooled && (c->async || c->request.call == NULL || w->pool == NULL))
 		hb_count(&w->counters->requests, 1);
 }
 
@@ -177,6 +182,8 @@ respond_write(struct hb_py_request *r, const void *p, size_t n, bool more)
 	if (c->gone || c->verdict != 0)
 		return -1;
 	if (!c->response.committed) {
+		if (hb_hooks_holds(c))
+			return hb_hooks_write(c, p, n, more);
 		if (!may_answer(c))
 			return -1;
 		commit(c);
@@ -261,6 +268,8 @@ respond_send_file(struct hb_py_request *r, int fd, off_t off, size_t n)
 	if (c->gone || c->verdict != 0)
 		return -1;
 	if (!s->committed) {
+		if (hb_hooks_holds(c))
+			return hb_hooks_want(c);
 		if (!may_answer(c))
 			return -1;
 		commit(c);
@@ -288,8 +297,11 @@ static int
 respond_wait(struct hb_py_request *r)
 {
 	struct hb_conn *c = conn_of(r);
-	int64_t limit = c->worker->config->timeouts.write, idle = c->worker->config->timeouts.idle, end = hb_clock_ms() + limit;
+	int64_t limit = c->worker->config->timeouts.write, idle = c->worker->config->timeouts.idle, end;
 
+	if (hb_hooks_wanted(c) && hb_hooks_wait(c) == -1)
+		return -1;
+	end = hb_clock_ms() + limit;
 	while (hb_conn_pending(c) > HB_CONN_OUT_HIGH / 2) {
 		struct pollfd pfd = {c->fd, POLLOUT, 0};
 		size_t before = hb_conn_pending(c);
@@ -326,6 +338,9 @@ take_back(struct hb_conn *c, unsigned code)
 		return false;
 	}
 	if (c->verdict != 0 && !c->response.committed && !c->gone) {
+		hb_hooks_cancel(c);
+		if (hb_hooks_answer(c))
+			return false;
 		hb_conn_answer(c, c->verdict, c->verdict_text, true);
 		return false;
 	}
@@ -368,15 +383,43 @@ end_body(struct hb_conn *c)
 static void
 finished(struct hb_conn *c)
 {
-	if (!take_back(c, HB_WS_NORMAL))
+	if (!take_back(c, HB_WS_NORMAL) || hb_hooks_finish(c))
 		return;
 	end_body(c);
 	hb_conn_finish(c);
 }
 
+void
+hb_respond_release(struct hb_conn *c, const void *p, size_t n, bool over)
+{
+	if (c->gone) { /* the application, where it still is, learns it as it would without a hook */
+		if (over)
+			hb_conn_finish(c);
+		return;
+	}
+	(void)hb_conn_claim(c, HB_CONN_ANSWERED);
+	commit(c);
+	if (!c->response.bodyless && n > 0) {
+		n = within_length(c, n);
+		begin_chunk(c, n);
+		hb_buf_add(&c->out, p, n);
+		took(c, n);
+	}
+	if (over) {
+		end_body(c);
+		hb_conn_finish(c);
+	} else if (c->async) {
+		hb_conn_send_soon(c);
+		hb_conn_note(c, HB_PY_WRITABLE);
+		hb_conn_touch(c);
+	} else
+		hb_conn_ready(c);
+}
+
 static void
 failed(struct hb_conn *c)
 {
+	hb_hooks_cancel(c);
 	if (c->eof && !c->whole && c->verdict == 0) { /* without its whole body it could do no better */
 		c->verdict = 400;
 		c->verdict_text = "the request is not whole";
@@ -384,9 +427,13 @@ failed(struct hb_conn *c)
 		hb_count(&c->worker->counters->errors, 1);
 	if (c->response.status == 0 && c->verdict == 0 && !c->gone)
 		c->response.status = 500; /* for take_back: it is settled below */
+	if (c->response.committed || c->gone || c->verdict != 0)
+		hb_hooks_tell(c);
 	if (!take_back(c, HB_WS_INTERNAL_ERROR))
 		return;
 	if (!c->response.committed && !c->gone) {
+		if (hb_hooks_error(c))
+			return;
 		hb_conn_answer(c, 500, "Internal Server Error", false);
 		return;
 	}
@@ -419,7 +466,8 @@ respond_finish(struct hb_py_request *r)
 	}
 	c->ended = HB_CONN_FINISHED;
 	/* Sending costs least on the loop, with others; but a close() that takes long must not hold it back. */
-	if (c->response.status != 0 && (c->streamed || hb_pool_is_slow(c))) {
+	if (c->response.status != 0 && (c->response.committed || !hb_hooks_holds(c)) &&
+	    (c->streamed || hb_pool_is_slow(c))) {
 		end_body(c);
 		(void)hb_conn_flush(c);
 	}
@@ -434,6 +482,12 @@ respond_fail(struct hb_py_request *r)
 		c->ended = HB_CONN_FAILED;
 	else
 		failed(c);
+}
+
+static void
+respond_raised(struct hb_py_request *r, const char *type, const char *text, size_t len)
+{
+	hb_hooks_raised(conn_of(r), type, text, len);
 }
 
 static int
@@ -460,7 +514,7 @@ respond_gone(struct hb_py_request *r)
 {
 	const struct hb_conn *c = conn_of(r);
 
-	return c->gone || c->eof;
+	return c->gone || c->eof || c->verdict != 0;
 }
 
 static int
@@ -504,6 +558,7 @@ hb_respond_init(struct hb_worker *w)
 		.wait = respond_wait,
 		.finish = respond_finish,
 		.fail = respond_fail,
+		.raised = respond_raised,
 		.interim = respond_interim,
 		.read = respond_read,
 		.gone = respond_gone,

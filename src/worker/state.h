@@ -27,6 +27,7 @@
 enum { HB_WORKER_SIGNALS = 3 };
 extern const int hb_worker_signals[HB_WORKER_SIGNALS];
 
+struct hb_hooks;
 struct hb_pool;
 
 struct hb_worker_listener {
@@ -86,6 +87,7 @@ struct hb_worker {
 	bool send_at_once;       /* its application may take long over something else */
 
 	struct hb_websockets *websockets;
+	struct hb_hooks *hooks; /* NULL: none are configured */
 	struct hb_pool *pool; /* NULL: WSGI applications are called on this thread */
 
 	void *spare_buffers; /* of the size of a usual head */

@@ -19,6 +19,7 @@
 #include "worker/accept.h"
 #include "worker/applications.h"
 #include "worker/drain.h"
+#include "worker/hooks.h"
 #include "worker/overdue.h"
 #include "worker/pool.h"
 #include "worker/respond.h"
@@ -189,7 +190,9 @@ run_in_place(struct hb_worker *w, struct hb_conn *c)
 	if (now - w->began > SLOW_MS * 1000)
 		app->slow_until = now / 1000 + SLOW_MEMORY_MS;
 	w->began = now;
-	if (step == HB_PY_PAUSED) {
+	if (step == HB_PY_PAUSED && hb_hooks_wanted(c) && !c->gone)
+		hb_hooks_ask(c);
+	else if (step == HB_PY_PAUSED) {
 		hb_conn_set_state(c, HB_CONN_PAUSED);
 		hb_conn_watch_output(c);
 	}
@@ -387,6 +390,7 @@ set_up(struct hb_worker *w)
 	}
 	status = set_loop(w);
 	hb_own_init(&w->own);
+	hb_hooks_start(w);
 	if (status == EX_OK)
 		status = hb_applications_start(w);
 	if (status == EX_OK && (w->config->threads > 1 || w->async) && hb_pool_start(w, &err) == -1) {
@@ -428,6 +432,7 @@ tear_down(struct hb_worker *w)
 	hb_own_free(&w->own);
 	hb_timers_free(&w->timers);
 	hb_websockets_free(w->websockets);
+	hb_hooks_stop(w);
 	if (w->base != NULL)
 		event_base_free(w->base);
 }
