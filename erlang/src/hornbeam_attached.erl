@@ -124,7 +124,10 @@ start(AppSpec, Options) when is_map(Options) ->
 start(Options) when is_map(Options) ->
     case running() of
         {ok, Pid} -> {error, {already_started, Pid}};
-        none -> checked(hornbeam_attached_options:read(Options))
+        none ->
+            _ = application:load(hornbeam),
+            ok = hornbeam_attached_env:restore_hooks(),
+            checked(hornbeam_attached_options:read(Options))
     end.
 
 %% -doc Drains and ends hornbeamd; returns when it has ended.
@@ -137,7 +140,7 @@ stop() ->
             catch
                 exit:_ -> ok
             end,
-            hornbeam_sup:detach();
+            detach();
         none ->
             {error, not_started}
     end.
@@ -185,12 +188,16 @@ awaited(Pid) ->
         {ok, Pid} ->
             {ok, Pid};
         {error, Reason} ->
-            _ = hornbeam_sup:detach(),
+            ok = detach(),
             {error, Reason}
     catch
         exit:{Reason, _} ->
             {error, {ended, unicode:characters_to_binary(io_lib:format("stopped meanwhile: ~0tP", [Reason, 20]))}}
     end.
+
+detach() ->
+    ok = hornbeam_sup:detach(),
+    hornbeam_attached_env:restore_hooks().
 
 -spec start_link(start()) -> gen_server:start_ret().
 start_link(Arg) ->
@@ -207,7 +214,7 @@ init(Concealed) ->
         exe = Exe,
         log = hornbeam_attached_log:start_link(),
         start = Start,
-        served = application:get_env(hornbeam, attached_served, none) =:= Start
+        served = hornbeam_attached_env:served() =:= Start
     },
     {ok, S, {continue, {prepare, fun() -> Settings end}}}.
 
@@ -292,10 +299,11 @@ prepare(Dir, #{config := Config, hooks := Hooks, control := Control}, S) ->
         end,
     Whole = Config#{<<"control">> => #{<<"socket">> => Path}},
     Notify = filename:join(Dir, "notify"),
-    ok = hornbeam_attached_env:set(Dir, Hooks),
+    Link = <<Path/binary, ".link">>,
+    ok = hornbeam_attached_env:set(Dir, Link, Hooks),
     ok = hornbeam_attached_dir:make_private(filename:dirname(Path)),
     Steps = [
-        fun(P) -> listening(P, hornbeam_link_sup:listen(<<Path/binary, ".link">>)) end,
+        fun(P) -> listening(P, hornbeam_link_sup:listen(Link)) end,
         fun(P) -> written(P, hornbeam_attached_dir:write(Dir, "hornbeam.json", hornbeam_json:encode(Whole))) end,
         fun(P) -> opened(P, gen_udp:open(0, [{ifaddr, {local, Notify}}, binary, {active, true}])) end
     ],
@@ -353,7 +361,7 @@ told(_Message, S) ->
     S.
 
 ready(#s{waiting = Waiting, served = Served} = S) ->
-    ok = application:set_env(hornbeam, attached_served, S#s.start),
+    ok = hornbeam_attached_env:set_served(S#s.start),
     Served orelse ?LOG_INFO("attached: hornbeamd serves, process ~b, control socket ~ts", [S#s.os_pid, S#s.control]),
     reply(Waiting, {ok, self()}),
     set_timer(none, 0, S#s{status = ready, served = true, waiting = []}).

@@ -75,7 +75,7 @@ failed(Path, Reason) ->
     {error, ["cannot make ", Path, ": ", file:format_error(Reason)]}.
 
 sweep(Base) ->
-    Uid = uid("/proc/self"),
+    Uid = uid("/proc/self/task"),
     lists:foreach(
         fun(Dir) ->
             [Pid | _] = string:split(lists:nthtail(length(?PREFIX), filename:basename(Dir)), "-"),

@@ -18,7 +18,8 @@ hornbeamd(default) ->
 hornbeamd(Path) ->
     named(Path).
 
-named(Path) ->
+named(Given) ->
+    Path = unicode:characters_to_list(Given),
     case os:find_executable(filename:basename(Path), filename:dirname(Path)) of
         false -> {error, [Path, ": not found, or not executable"]};
         Found -> {ok, filename:absname(Found)}

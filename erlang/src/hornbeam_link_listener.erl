@@ -3,7 +3,7 @@
 %% the peer's credentials are checked as well.
 -module(hornbeam_link_listener).
 
--export([start_link/0, init/2]).
+-export([start_link/1, init/2]).
 
 -include_lib("kernel/include/file.hrl").
 -include_lib("kernel/include/logger.hrl").
@@ -17,9 +17,8 @@
 -define(CLOSE_TRIES, 50).
 -define(CLOSE_WAIT_MS, 10).
 
--spec start_link() -> {ok, pid()} | {error, term()}.
-start_link() ->
-    {ok, Path} = application:get_env(hornbeam, link),
+-spec start_link(file:filename_all()) -> {ok, pid()} | {error, term()}.
+start_link(Path) ->
     proc_lib:start_link(?MODULE, init, [self(), Path]).
 
 -spec init(pid(), file:filename_all()) -> no_return().

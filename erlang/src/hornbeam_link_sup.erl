@@ -2,7 +2,7 @@
 -module(hornbeam_link_sup).
 -behaviour(supervisor).
 
--export([start_link/0, start_links/0, start_one/1, listen/1, unlisten/0, init/1]).
+-export([start_link/0, start_links/0, start_one/1, listen/1, unlisten/1, init/1]).
 
 -define(LINKS, hornbeam_link_links_sup).
 
@@ -24,8 +24,7 @@ start_one(Socket) ->
 listen(Path) ->
     case application:get_env(hornbeam, link, undefined) of
         undefined ->
-            ok = application:set_env(hornbeam, link, Path),
-            listening(supervisor:start_child(?MODULE, listener()));
+            listening(supervisor:start_child(?MODULE, listener(Path)));
         Other ->
             {error, ["the application's environment has a link already, ", Other, "; leave it out"]}
     end.
@@ -33,28 +32,25 @@ listen(Path) ->
 listening({ok, _Pid}) ->
     ok;
 listening({error, Reason}) ->
-    ok = unlisten(),
     case Reason of
         {{listen, Text}, _Child} -> {error, Text};
         _ -> {error, io_lib:format("~0tp", [Reason])}
     end.
 
 %% -doc Ends what listen/1 began.
--spec unlisten() -> ok.
-unlisten() ->
-    Path = application:get_env(hornbeam, link, undefined),
-    ok = application:set_env(hornbeam, link, undefined),
+-spec unlisten(file:filename_all()) -> ok.
+unlisten(Path) ->
     try
         _ = supervisor:terminate_child(?MODULE, listener),
         _ = supervisor:delete_child(?MODULE, listener),
-        _ = Path =:= undefined orelse file:delete(Path),
+        _ = file:delete(Path),
         ok
     catch
         exit:_ -> ok %% the whole tree ends
     end.
 
-listener() ->
-    #{id => listener, start => {hornbeam_link_listener, start_link, []}}.
+listener(Path) ->
+    #{id => listener, start => {hornbeam_link_listener, start_link, [Path]}}.
 
 -spec init(top | links) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init(top) ->
@@ -63,7 +59,7 @@ init(top) ->
     Children =
         case application:get_env(hornbeam, link, undefined) of
             undefined -> [Links];
-            _Path -> [Links, listener()]
+            Path -> [Links, listener(Path)]
         end,
     {ok, {#{strategy => one_for_one, intensity => 5, period => 10}, Children}};
 init(links) ->

@@ -3,6 +3,7 @@ TESTS += \
 	%D%/test_asgi.py \
 	%D%/test_asgi_websocket.py \
 	%D%/test_asyncio_app.py \
+	%D%/test_attached.py \
 	%D%/test_build_run.py \
 	%D%/test_cli.py \
 	%D%/test_cli_config.py \
@@ -55,7 +56,7 @@ TESTS += \
 	%D%/test_worker.py \
 	%D%/test_worker_faults.py \
 	%D%/test_wsgi.py
-EXTRA_DIST += %D%/README %D%/asgi_apps.py %D%/asyncio_app.py %D%/conftest.py %D%/evaluator.py %D%/faulty_apps.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
+EXTRA_DIST += %D%/README %D%/asgi_apps.py %D%/erlang_node.py %D%/asyncio_app.py %D%/conftest.py %D%/evaluator.py %D%/faulty_apps.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
 	%D%/nginx.py %D%/sites.py %D%/ws_cases.py %D%/ws_client.py
 # The applications of the frameworks' tests.
 EXTRA_DIST += \
