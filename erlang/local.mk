@@ -92,6 +92,7 @@ CLEAN_LOCAL += clean-erlang-tests
 # first run needs a minute for the analysis of OTP.
 ERL_TESTS = \
 	hb_client \
+	hb_cluster \
 	hb_epmd \
 	hb_node \
 	hb_peer \
@@ -109,6 +110,8 @@ ERL_TESTS = \
 	hornbeam_pubsub_SUITE \
 	hornbeam_python_SUITE \
 	hornbeam_random_SUITE \
+	hornbeam_rpc_SUITE \
+	hornbeam_rpc_allow_tests \
 	hornbeam_store_tests
 TESTS += %D%/test/run.sh
 dist_check_SCRIPTS += %D%/test/run.sh %D%/test/lint.sh

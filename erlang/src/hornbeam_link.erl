@@ -178,11 +178,13 @@ message({'DOWN', Monitor, process, _, _}, #link{leases = Monitor, pending = Pend
         Link#link{leases = undefined, pending = #{}},
         Pending
     );
+message({'DOWN', _Monitor, process, Pid, Reason}, #link{runners = Runners} = Link) when is_map_key(Pid, Runners) ->
+    %% It had no time to say how it ended: it was killed, or was linked to what was.
+    ran(Pid, {reply, hornbeam_calls:died(Reason)}, Link);
 message({'DOWN', Monitor, process, _, _}, #link{tasks = Tasks} = Link) when Tasks =/= undefined ->
     task_over(hornbeam_tasks:gone(Monitor, Tasks), Link);
-message({'DOWN', _Monitor, process, Pid, Reason}, Link) ->
-    %% A runner.  If it had no time to say how it ended, it was killed, or was linked to what was.
-    ran(Pid, fun() -> {reply, hornbeam_calls:died(Reason)} end, Link);
+message({'DOWN', _Monitor, process, _, _}, Link) ->
+    Link;
 message(Message, Link) ->
     ?LOG_WARNING("link: unexpected message ~0tp", [Message]),
     Link.
@@ -330,13 +332,10 @@ spawn_runner(Fun, #run{kind = Kind, id = Id} = Run, Deadline, #link{ops = Ops, r
 ran(Pid, Outcome, #link{runners = Runners} = Link) ->
     case maps:take(Pid, Runners) of
         {#run{op = Op, id = Id} = Run, Others} ->
-            reply(Op, Id, ended(Outcome), forget(Pid, Run, Link#link{runners = Others}));
+            reply(Op, Id, Outcome, forget(Pid, Run, Link#link{runners = Others}));
         error ->
             Link
     end.
-
-ended(Outcome) when is_function(Outcome) -> Outcome();
-ended(Outcome) -> Outcome.
 
 late(Pid, Runners, Link) ->
     case Runners of

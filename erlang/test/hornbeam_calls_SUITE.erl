@@ -188,6 +188,11 @@ deep(N) -> [N | deep(N - 1)].
 
 %% What each function does, and how its call ends.
 whatever_a_function_does_the_link_goes_on(Config) ->
+    whatever_it_does(Config),
+    {ok, ok} = hb_client:call(client(Config), ?HB_OP_PROVIDE, {<<"mine">>, true}),
+    whatever_it_does(Config).
+
+whatever_it_does(Config) ->
     Links = fun() -> element(2, process_info(self(), links)) end,
     Cases = [
         {fun(_) -> [unlink(P) || P <- Links()], exit(gone) end, gone},
