@@ -160,8 +160,8 @@ message({'EXIT', _Pid, _Reason}, Link) ->
 message({timeout, _Timer, {deadline, Pid}}, #link{runners = Runners} = Link) ->
     late(Pid, Runners, Link);
 message({tcp_passive, Socket}, #link{socket = Socket} = Link) ->
-    ask(Socket, ?ACTIVE),
-    Link#link{taken = 0};
+    %% All that was asked for has come; the messages before this one ask for more as they are taken.
+    Link;
 message({tcp_closed, Socket}, #link{socket = Socket}) ->
     throw(closed);
 message({tcp_error, Socket, _Reason}, #link{socket = Socket}) ->

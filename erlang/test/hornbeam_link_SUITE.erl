@@ -26,6 +26,7 @@ all() ->
         ten_thousand_new_atoms_make_none,
         random_bytes_harm_nobody,
         a_client_that_never_reads_is_cut,
+        what_a_client_sends_waits_in_its_socket,
         a_lease_makes_one_computation,
         a_lost_link_gives_its_lease_on,
         a_dropped_lease_goes_to_the_next,
@@ -271,6 +272,36 @@ a_client_that_never_reads_is_cut(Config) ->
     {ok, pong} = hb_client:call(Other, ?HB_OP_PING, []),
     hb_node:eventually(fun() -> length(hornbeam_links:list()) =:= 1 end),
     {ok, pong} = hb_client:call(Other, ?HB_OP_PING, []).
+
+%% A link that cannot keep up holds a hundred pieces of what was sent, however long that lasts.
+what_a_client_sends_waits_in_its_socket(Config) ->
+    Socket = connect(Config),
+    ok = inet:setopts(Socket, [{packet, raw}]),
+    [{Link, _, _}] = ets:tab2list(hornbeam_links),
+    Ping = term_to_binary([]),
+    Pings = binary:copy(<<(12 + byte_size(Ping)):32, 1, ?HB_OP_PING, 0, 0, 1:32, 0:32, Ping/binary>>, 4000),
+    _ = spawn_link(fun() -> drain(Socket) end),
+    {Sender, Monitor} = spawn_monitor(fun() -> [ok = gen_tcp:send(Socket, Pings) || _ <- lists:seq(1, 600)] end),
+    Most = most_waiting(Link, Monitor, 0),
+    ct:pal("~b messages at most", [Most]),
+    true = Most > 50 andalso Most < 110,
+    false = is_process_alive(Sender),
+    hb_client:close(Socket).
+
+drain(Socket) ->
+    case gen_tcp:recv(Socket, 0) of
+        {ok, _} -> drain(Socket);
+        {error, _} -> ok
+    end.
+
+%% How long the mailbox of the link gets until the sender is through.
+most_waiting(Link, Monitor, Most) ->
+    receive
+        {'DOWN', Monitor, process, _, normal} -> Most
+    after 1 ->
+        {message_queue_len, Count} = process_info(Link, message_queue_len),
+        most_waiting(Link, Monitor, max(Count, Most))
+    end.
 
 fetch(Socket, Id) ->
     fetch(Socket, Id, 0).
