@@ -20,7 +20,7 @@ import contextlib
 from asyncio import CancelledError
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, TypeVar, cast as _cast
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from . import _hornbeam
 from ._errors import HornbeamConnectionError, HornbeamError, HornbeamTimeoutError
@@ -121,7 +121,11 @@ async def state_ttl(key: str) -> float | None:
     return await _hornbeam.aio_ttl(key)
 
 
-async def state_fetch(key: str, compute: Callable[[], T | Awaitable[T]], ttl: float | None = None) -> T:
+@overload
+async def state_fetch(key: str, compute: Callable[[], Awaitable[T]], ttl: float | None = None) -> T: ...
+@overload
+async def state_fetch(key: str, compute: Callable[[], T], ttl: float | None = None) -> T: ...
+async def state_fetch(key: str, compute: Callable[[], Any], ttl: float | None = None) -> Any:
     """See hornbeam_erlang.state_fetch; compute may be a coroutine function, or a plain one.
 
     report = await aio.state_fetch("report", make_report, ttl=300)
@@ -132,8 +136,7 @@ async def state_fetch(key: str, compute: Callable[[], T | Awaitable[T]], ttl: fl
         return await _computed(compute)
     there, found = await _fetched(key, ttl)
     if there:
-        kept: T = found
-        return kept
+        return found
     reset = computing.set(outer | {key})
     try:
         value = await _computed(compute)
@@ -149,12 +152,9 @@ async def state_fetch(key: str, compute: Callable[[], T | Awaitable[T]], ttl: fl
     return value
 
 
-async def _computed(compute: Callable[[], T | Awaitable[T]]) -> T:
+async def _computed(compute: Callable[[], Any]) -> Any:
     value = compute()
-    if isawaitable(value):
-        awaited: T = await value
-        return awaited
-    return _cast("T", value)
+    return await value if isawaitable(value) else value
 
 
 async def _fetched(key: str, ttl: float | None) -> tuple[bool, Any]:

@@ -1,7 +1,7 @@
 """A real companion for tests of the Python module, started as hornbeamd starts it.
 
     with Companion() as c:
-        c.python("from hornbeam_erlang import state_set; state_set('k', 1)")
+        run(c, "state_set('k', 1)")
 
 The link's socket is c.link; a process talks to it straight after
 `_hornbeam.configure(c.link, "direct", "client")`.
@@ -15,14 +15,30 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
 import time
 
-from hornbeam_erlang import Atom, _hornbeam
+from hornbeam_erlang import Atom, _hornbeam, rpc_call
 
+HERE = pathlib.Path(__file__).parent
 BUILD = pathlib.Path(os.environ["top_builddir"])
 #: Everything takes longer under the sanitizers.
 SLOW = 4 if os.environ.get("HORNBEAM_ASAN") == "yes" else 1
+
+#: A process of its own that is linked to the companion whose link is argv[1].
+PREAMBLE = """
+import os, signal, sys, threading, time
+from hornbeam_erlang import *
+from hornbeam_erlang import _hornbeam
+_hornbeam.configure(sys.argv[1], "direct", "client")
+def reap(pid):
+    status = os.waitpid(pid, 0)[1]
+    assert status == 0, status
+def wait_until_asleep(thread):
+    while open(f"/proc/self/task/{thread.native_id}/stat").read().rpartition(")")[2].split()[0] != "S":
+        pass
+"""
 
 
 def eventually(condition, seconds=10.0):
@@ -120,3 +136,24 @@ class Companion:
 
     def __exit__(self, *exc):
         self.stop()
+
+
+def script(companion, code):
+    """Starts a Python process; it says what it wants on its standard output."""
+    return subprocess.Popen([sys.executable, "-c", PREAMBLE + code, companion.link], text=True,
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def run(companion, code, timeout=60):
+    process = script(companion, code)
+    out, err = process.communicate(timeout=timeout * SLOW)
+    assert process.returncode == 0, err
+    return out
+
+
+def register_functions(directory):
+    """Compiles calls_peer.erl and registers its functions with the companion of this process."""
+    subprocess.run([os.environ.get("ERLC", "erlc"), "-o", directory, HERE / "calls_peer.erl"], check=True)
+    assert rpc_call("local", "code", "add_patha", [list(os.fsencode(directory))]) is True
+    for name in ("echo", "fine", "failed", "raises", "late", "held", "is_held", "colliding", "improper", "killed"):
+        rpc_call("local", "hornbeam", "register_function", [name, Atom("calls_peer"), Atom(name)])

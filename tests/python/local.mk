@@ -1,12 +1,14 @@
 # The tests of the Python module against a companion of their own.
 TESTS += \
+	%D%/test_aio.py \
 	%D%/test_asyncio_suite.py \
+	%D%/test_calls.py \
 	%D%/test_convert.py \
 	%D%/test_convert_properties.py \
 	%D%/test_loop.py \
 	%D%/test_processes.py \
 	%D%/test_state.py
-EXTRA_DIST += %D%/asyncio_suite.py tests/data/asyncio-exceptions.txt %D%/companion.py %D%/conftest.py %D%/peers.py %D%/term_peer.erl %D%/typed_user.py
+EXTRA_DIST += %D%/asyncio_suite.py tests/data/asyncio-exceptions.txt %D%/calls_peer.erl %D%/companion.py %D%/conftest.py %D%/peers.py %D%/term_peer.erl %D%/typed_user.py
 
 # The C side of the property tests.
 EXTRA_PROGRAMS += %D%/term_tool

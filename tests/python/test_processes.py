@@ -9,43 +9,15 @@ import threading
 import time
 
 import pytest
-from companion import SLOW, Companion, eventually
+from companion import SLOW, Companion, eventually, run, script
 
 from hornbeam_erlang import _hornbeam, state_fetch, state_get, state_incr, state_set
-
-#: A process of its own that is linked to the companion whose link is argv[1].
-PREAMBLE = """
-import os, signal, sys, threading, time
-from hornbeam_erlang import *
-from hornbeam_erlang import _hornbeam
-_hornbeam.configure(sys.argv[1], "direct", "client")
-def reap(pid):
-    status = os.waitpid(pid, 0)[1]
-    assert status == 0, status
-def wait_until_asleep(thread):
-    while open(f"/proc/self/task/{thread.native_id}/stat").read().rpartition(")")[2].split()[0] != "S":
-        pass
-"""
-
 
 @pytest.fixture
 def own():
     """A companion that the test may harm."""
     with Companion() as c:
         yield c
-
-
-def script(companion, code):
-    """Starts a Python process; it says what it wants on its standard output."""
-    return subprocess.Popen([sys.executable, "-c", PREAMBLE + code, companion.link], text=True,
-                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def run(companion, code, timeout=60):
-    process = script(companion, code)
-    out, err = process.communicate(timeout=timeout * SLOW)
-    assert process.returncode == 0, err
-    return out
 
 
 def asleep(pid):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, assert_type
 
 import hornbeam_erlang
@@ -9,6 +10,13 @@ from hornbeam_erlang import (
     Atom,
     HornbeamConnectionError,
     HornbeamTimeoutError,
+    aio,
+    call,
+    cast,
+    node,
+    nodes,
+    rpc_call,
+    rpc_cast,
     state_add,
     state_cas,
     state_decr,
@@ -47,6 +55,29 @@ def together() -> bool:
     assert_type(version, int)
     assert_type(state_fetch("report", lambda: [1, 2], ttl=300), "list[int]")
     return state_cas("cart", value, version)
+
+
+def calls() -> None:
+    assert_type(call("add", 1, 2, timeout_ms=500), Any)
+    cast("log_event", "user_login", {"user_id": 123})
+    assert_type(rpc_call("worker@gpu-server", "ml_model", "predict", [[1.5]], timeout_ms=30000), Any)
+    rpc_cast(node(), "logger", "log", ("info", "text"))
+    assert_type(nodes(), "list[str]")
+
+
+async def number() -> int:
+    return 1
+
+
+async def without_blocking() -> None:
+    assert_type(await aio.state_get("user", default=3), Any)
+    assert_type(await aio.state_incr("visits", ttl=60), int)
+    assert_type(await aio.state_get_multi({"a": 1}), "dict[str, Any]")
+    assert_type(await aio.state_fetch("plain", lambda: "text", ttl=5), str)
+    assert_type(await aio.state_fetch("number", number), int)
+    assert_type(await asyncio.gather(aio.node(), aio.publish("topic", {"a": 1})), "tuple[str, int]")
+    assert_type(await asyncio.create_task(aio.call("add", 1, 2, timeout_ms=500)), Any)
+    await aio.rpc_cast(await aio.node(), "logger", "log", ["info", "text"])
 
 
 def errors() -> str:
