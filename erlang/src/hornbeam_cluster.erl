@@ -99,7 +99,7 @@ attempt(Node, Peer) ->
         Started = hornbeam_clock:ms(),
         case net_kernel:connect_node(Node) of
             true -> exit(connected);
-            _ -> exit({failed, Node, cause(Node, hornbeam_clock:ms() - Started)})
+            _ -> exit({failed, Node, hornbeam_reach:cause(Node, hornbeam_clock:ms() - Started)})
         end
     end),
     Peer#peer{attempt = Pid}.
@@ -109,9 +109,3 @@ failed(Node, Pid, Cause, #peer{attempt = Pid, state = State} = Peer) ->
     again(Node, Peer#peer{state = away, attempt = none});
 failed(_Node, _Other, _Cause, Peer) ->
     Peer.
-
--spec cause(node(), non_neg_integer()) -> binary().
-cause(Node, Ms) ->
-    try hornbeam_reach:cause(Node, Ms)
-    catch throw:{refused, _Class, Text} -> Text
-    end.

@@ -31,9 +31,11 @@ mixed(Node, Theirs, Ours) ->
 long(Host) -> lists:member($., Host) orelse lists:member($:, Host).
 
 %% -doc Why an attempt of Ms milliseconds to connect has failed.
--spec cause(node(), non_neg_integer()) -> unicode:chardata().
+-spec cause(node(), non_neg_integer()) -> binary().
 cause(Node, Ms) ->
-    Host = host(Node),
+    unicode:characters_to_binary(looked_up(Node, host(Node), Ms)).
+
+looked_up(Node, Host, Ms) ->
     case inet:getaddr(Host, family()) of
         {ok, Address} -> listening(Node, Address, net_kernel:epmd_module(), Ms);
         {error, _} -> ["cannot reach ", name(Node), ": the host ", Host, " has no address"]

@@ -111,8 +111,7 @@ await(Node, Reference, Request, Started) ->
         {'EXIT', _Link, Reason} ->
             exit(Reason);
         {spawn_reply, Request, error, noconnection} ->
-            Cause = hornbeam_reach:cause(Node, hornbeam_clock:ms() - Started),
-            hornbeam_error:throw(connect, unicode:characters_to_binary(Cause));
+            hornbeam_error:throw(connect, hornbeam_reach:cause(Node, hornbeam_clock:ms() - Started));
         {spawn_reply, Request, error, Reason} ->
             hornbeam_error:throw(connect, ["no process could be started on ", atom_to_binary(Node), ": ", atom_to_binary(Reason)])
     end.

@@ -413,8 +413,9 @@ registrations_outlive_hornbeams_processes(Config) ->
         end
      || Name <- [hornbeam_state_sup, hornbeam_casts, hornbeam_link_listener]
     ],
-    hb_node:eventually(fun() -> whereis(hornbeam_link_listener) =/= undefined end),
-    Again = hb_client:connect(proplists:get_value(path, Config)),
+    Path = proplists:get_value(path, Config),
+    hb_node:eventually(fun() -> element(1, gen_tcp:connect({local, Path}, 0, [])) =:= ok end),
+    Again = hb_client:connect(Path),
     {ok, {ok, still_there}} = hb_client:call(Again, ?HB_OP_CALL, {<<"mine">>, term_to_binary([])}).
 
 configured_functions_are_there_at_the_start(Config) ->
