@@ -30,7 +30,7 @@ connect(Nodes) ->
 
 -spec init([]) -> {ok, peers()}.
 init([]) ->
-    ok = net_kernel:monitor_nodes(true, [nodedown_reason]),
+    ok = net_kernel:monitor_nodes(true, [nodedown_reason, {node_type, all}]),
     {ok, keep(application:get_env(hornbeam, connect, []), #{})}.
 
 -spec handle_call(term(), gen_server:from(), peers()) -> {reply, term(), peers()}.
@@ -58,10 +58,10 @@ handle_info({timeout, Timer, Node}, Peers) ->
         #{Node := #peer{timer = Timer} = P} -> {noreply, Peers#{Node := attempt(Node, P#peer{timer = none})}};
         #{} -> {noreply, Peers}
     end;
-handle_info({'DOWN', _Ref, process, Pid, {failed, Node, Cause}}, Peers) ->
+handle_info({attempted, _Pid, _Node, connected}, Peers) ->
+    {noreply, Peers}; %% its nodeup says the rest
+handle_info({attempted, Pid, Node, Cause}, Peers) ->
     {noreply, update(Node, fun(P) -> failed(Node, Pid, Cause, P) end, Peers)};
-handle_info({'DOWN', _Ref, process, _Pid, connected}, Peers) ->
-    {noreply, Peers};
 handle_info(Message, Peers) ->
     ?LOG_WARNING("cluster: unexpected message ~0tp", [Message]),
     {noreply, Peers}.
@@ -73,7 +73,7 @@ keep(Nodes, Peers) ->
 kept(_Node, {ok, Peer}) ->
     Peer;
 kept(Node, error) ->
-    case lists:member(Node, nodes()) of
+    case lists:member(Node, nodes(connected)) of
         true -> #peer{state = up};
         false -> attempt(Node, #peer{state = unknown})
     end.
@@ -95,14 +95,16 @@ again(Node, #peer{pause = Pause} = Peer) ->
 
 %% A process of its own: the attempt may hang for as long as net_kernel lets it.
 attempt(Node, Peer) ->
-    {Pid, _Ref} = spawn_monitor(fun() ->
-        Started = hornbeam_clock:ms(),
-        case net_kernel:connect_node(Node) of
-            true -> exit(connected);
-            _ -> exit({failed, Node, hornbeam_reach:cause(Node, hornbeam_clock:ms() - Started)})
-        end
-    end),
+    Server = self(),
+    Pid = spawn_link(fun() -> Server ! {attempted, self(), Node, try_once(Node)} end),
     Peer#peer{attempt = Pid}.
+
+try_once(Node) ->
+    Started = hornbeam_clock:ms(),
+    case net_kernel:connect_node(Node) of
+        true -> connected;
+        _ -> hornbeam_reach:cause(Node, hornbeam_clock:ms() - Started)
+    end.
 
 failed(Node, Pid, Cause, #peer{attempt = Pid, state = State} = Peer) ->
     State =:= unknown andalso ?LOG_WARNING("cluster: ~ts; it is tried again", [Cause]),

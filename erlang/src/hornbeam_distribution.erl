@@ -2,7 +2,7 @@
 %% port of the configuration, and with a cause where that does not succeed.
 -module(hornbeam_distribution).
 
--export([start/1, port/0, domain/1]).
+-export([start/1]).
 
 -include_lib("kernel/include/logger.hrl").
 
@@ -23,18 +23,11 @@ start(#{node := Node, listen := Listen} = Options) ->
         {error, _} = Error -> Error
     end.
 
-%% -doc Whether a node's host makes its name a long or a short one.
--spec domain(node()) -> shortnames | longnames.
 domain(Node) ->
     case lists:member($., host(Node)) of
         true -> longnames;
         false -> shortnames
     end.
-
-%% -doc The port at which this node listens for others.
--spec port() -> inet:port_number().
-port() ->
-    hornbeam_epmd:port().
 
 %% net_kernel tells its log what is wrong, and its caller that something is.
 check(#{port := Port, tls := Tls, cookie_file := File}, Address) ->
@@ -84,7 +77,7 @@ announce(#{epmd := Epmd, port := Fixed, listen := Listen}) ->
         {false, 0} -> "others cannot find it: there is neither erlang.epmd nor erlang.port";
         {false, _} -> "not registered with epmd"
     end,
-    ?LOG_NOTICE("cluster: this is the node ~ts, on ~ts port ~b, ~ts", [node(), Listen, port(), Found]).
+    ?LOG_NOTICE("cluster: this is the node ~ts, on ~ts port ~b, ~ts", [node(), Listen, hornbeam_epmd:port(), Found]).
 
 %% Debian's /etc/hosts gives 127.0.1.1 to the machine's own name.
 reachable(_Options, Any, _Host) when Any =:= {0, 0, 0, 0}; Any =:= {0, 0, 0, 0, 0, 0, 0, 0} ->

@@ -31,7 +31,7 @@ EBIN="$ebin" "$erl" -noshell -boot no_dot_erlang -pa "$ebin" -eval '
     Found = [{A, R} || A <- [undefined_function_calls, undefined_functions, locals_not_used, deprecated_function_calls],
                        {ok, R} <- [xref:analyze(x, A)], R =/= []],
     Unused = [MFA || {M, F, N} = MFA <- element(2, xref:analyze(x, exports_not_used)),
-                     not lists:member(M, [hornbeam, hornbeam_pubsub, hornbeam_state, hornbeam_app, hornbeam_embedded]),
+                     not lists:member(M, [hornbeam, hornbeam_pubsub, hornbeam_state, hornbeam_app, hornbeam_embedded, hornbeam_epmd]),
                      not lists:member({F, N}, [{start_link, 0}, {start_link, 1}, {start_links, 0}, {start_couriers, 0}, {init, 1}, {init, 2}, {start, 0},
                          {format, 2}, {handle_call, 3}, {handle_cast, 2}, {handle_continue, 2}, {handle_info, 2},
                          {terminate, 2}, {info, 0}])],

@@ -331,6 +331,14 @@ class Daemon:
         return subprocess.run([PYTHON, "-c", code], env=env, check=False, **options)
 
 
+def readable_build(d):
+    """A copy of what the daemon's user must be able to read; the build may lie in a private directory."""
+    stage = d.dir / "stage"
+    shutil.copytree(BUILD / "erlang" / "ebin", stage / "erlang" / "ebin")
+    shutil.copytree(BUILD / "pylib", stage / "pylib")
+    return {"HORNBEAM_BUILD": str(stage), "PYTHONPATH": str(stage / "pylib")}
+
+
 def read_all(s):
     """Everything that comes on a socket until its end."""
     parts = []

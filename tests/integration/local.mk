@@ -11,6 +11,7 @@ TESTS += \
 	%D%/test_cli_help.py \
 	%D%/test_cli_run.py \
 	%D%/test_config.py \
+	%D%/test_distribution.py \
 	%D%/test_django.py \
 	%D%/test_example.py \
 	%D%/test_example_board.py \
@@ -56,7 +57,7 @@ TESTS += \
 	%D%/test_worker.py \
 	%D%/test_worker_faults.py \
 	%D%/test_wsgi.py
-EXTRA_DIST += %D%/README %D%/asgi_apps.py %D%/erlang_node.py %D%/asyncio_app.py %D%/conftest.py %D%/evaluator.py %D%/faulty_apps.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
+EXTRA_DIST += %D%/README %D%/asgi_apps.py %D%/erlang_node.py %D%/asyncio_app.py %D%/conftest.py %D%/evaluator.py %D%/faulty_apps.py %D%/beams.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
 	%D%/nginx.py %D%/sites.py %D%/ws_cases.py %D%/ws_client.py
 # The applications of the frameworks' tests.
 EXTRA_DIST += \

@@ -11,7 +11,7 @@ import stat
 import subprocess
 
 import pytest
-from harness import BUILD, HELLO, SLOW, Daemon, children, environment, eventually
+from harness import BUILD, HELLO, SLOW, Daemon, children, environment, eventually, readable_build
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
 NOBODY = 65534
@@ -276,14 +276,6 @@ def low_port():
             if port < first:
                 return port
     pytest.skip("every port is everybody's here")
-
-
-def readable_build(d):
-    """A copy of what the daemon's user must be able to read; the build may lie in a private directory."""
-    stage = d.dir / "stage"
-    shutil.copytree(BUILD / "erlang" / "ebin", stage / "erlang" / "ebin")
-    shutil.copytree(BUILD / "pylib", stage / "pylib")
-    return {"HORNBEAM_BUILD": str(stage), "PYTHONPATH": str(stage / "pylib")}
 
 
 def ids(pid):
