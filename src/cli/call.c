@@ -36,27 +36,28 @@ cli_put_key(struct hb_buf *request, const char *key, struct hb_error *err)
 	return cli_put_name(request, "a key", key, CLI_KEY_MAX, err);
 }
 
+const char *
+cli_socket(struct cli *cli, struct hb_error *err)
+{
+	if (cli->socket == NULL && hb_link_locate(cli->located, sizeof cli->located, err) == 0)
+		cli->socket = cli->located;
+	return cli->socket;
+}
+
 /* The client for an operation, made when it is first needed. */
 static struct hb_link *
 link_for(struct cli *cli, enum hb_link_op op, struct hb_error *err)
 {
 	struct hb_link **link = op >= HB_OP_LINK ? &cli->master : &cli->companion;
-	char path[HB_LINK_PATH];
 	struct hb_link_options options = {
 		.via = op >= HB_OP_LINK ? HB_LINK_TO_MASTER : HB_LINK_CONTROL,
-		.path = cli->socket,
+		.path = cli_socket(cli, err),
 		.role = "cli",
 		.name = "hornbeam",
 	};
 
-	if (*link != NULL)
-		return *link;
-	if (options.path == NULL) {
-		if (hb_link_locate(path, sizeof path, err) != 0)
-			return NULL;
-		options.path = path;
-	}
-	*link = hb_link_new(&options);
+	if (*link == NULL && options.path != NULL)
+		*link = hb_link_new(&options);
 	return *link;
 }
 
@@ -71,6 +72,13 @@ master_answers(struct cli *cli)
 	return answers;
 }
 
+void
+cli_explain(struct cli *cli, struct hb_error *err)
+{
+	if (err->kind == HB_ERROR_CONNECT && !cli_is_far(err) && master_answers(cli))
+		err->kind = HB_ERROR_DOWN;
+}
+
 int
 cli_call(struct cli *cli, enum hb_link_op op, struct hb_buf *request, struct hb_buf *reply, struct hb_error *err)
 {
@@ -82,8 +90,8 @@ cli_call(struct cli *cli, enum hb_link_op op, struct hb_buf *request, struct hb_
 	if (link != NULL)
 		rc = hb_link_call(link, op, request, cli->deadline, reply, err);
 	hb_buf_free(request);
-	if (rc != 0 && err->kind == HB_ERROR_CONNECT && !cli_is_far(err) && op < HB_OP_LINK && master_answers(cli))
-		err->kind = HB_ERROR_DOWN;
+	if (rc != 0 && op < HB_OP_LINK)
+		cli_explain(cli, err);
 	return rc;
 }
 

@@ -7,6 +7,10 @@
 #include "link/proto.h"
 #include "term/term.h"
 
+/* The path of the control socket; NULL with err where it cannot be one. */
+const char *cli_socket(struct cli *cli, struct hb_error *err);
+/* A connection to the companion that was lost, or not made, is HB_ERROR_DOWN where the master answers. */
+void cli_explain(struct cli *cli, struct hb_error *err);
 /* Starts a request: room for the frame's header and the version byte of the term. */
 void cli_begin(struct hb_buf *request);
 enum {

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "common/error.h"
+#include "link/locate.h"
 
 /* The exit status; hornbeam(1) and the contract with scripts. */
 enum cli_status {
@@ -57,7 +58,8 @@ struct hb_link;
 struct cli {
 	const struct cli_command *command; /* NULL until one is named */
 	const char *group;                 /* the first word of a command of two; NULL: none */
-	const char *socket;                /* -s; NULL: to be found */
+	const char *socket;                /* -s, or where it was found; NULL: not yet */
+	char located[HB_LINK_PATH];
 	int64_t timeout_ms;
 	bool timed; /* by -t */
 	int64_t deadline; /* of the whole command, from its first call on; 0: not yet */
@@ -132,6 +134,7 @@ int cmd_state_keys(struct cli *cli);
 int cmd_state_set(struct cli *cli);
 int cmd_state_ttl(struct cli *cli);
 int cmd_status(struct cli *cli);
+int cmd_subscribe(struct cli *cli);
 int cmd_topics(struct cli *cli);
 int cmd_workers(struct cli *cli);
 

@@ -1,4 +1,6 @@
 /* hornbeam state get KEY... */
+#include <string.h>
+
 #include "cli/call.h"
 #include "cli/print.h"
 
@@ -46,7 +48,7 @@ get_several(struct cli *cli, struct hb_buf *reply, struct hb_buf *scratch, struc
 			hb_term_put_str(&pairs, cli->args[i]);
 			hb_buf_add(&pairs, p + 1, len - 1);
 			there++;
-		} else if (cli_print_row(cli, cli->args[i], p, len) != CLI_DONE) {
+		} else if (cli_print_row(cli, cli->args[i], strlen(cli->args[i]), p, len) != CLI_DONE) {
 			status = CLI_REMOTE;
 			goto out;
 		}

@@ -31,6 +31,11 @@ static const struct cli_option message_options[] = {
 	{ NULL },
 };
 
+static const struct cli_option subscribe_options[] = {
+	{ "count", 'n', "COUNT", "end after so many messages" },
+	{ NULL },
+};
+
 static const struct cli_option arg_options[] = {
 	{ "json", 0, NULL, "each ARG is a JSON value; hornbeam-json(7) tells how it holds tuples, atoms and bytes" },
 	{ "int", 0, NULL, "each ARG is an integer" },
@@ -86,6 +91,11 @@ const struct cli_command cli_commands[] = {
 	    "Prints how many subscribers it went to. MESSAGE is text as it stands; - reads it from\n"
 	    "standard input. --json, --int, --float, --term and --file say otherwise.", 2, 2, message_options,
 	    cmd_publish },
+	{ "subscribe", "TOPIC... [-n COUNT]", "print the messages of topics as they come",
+	    "A line a message: one topic, the message; several, \"TOPIC<TAB>MESSAGE\"; -o json an object\n"
+	    "with topic and message. -t is how long to listen (for ever); it is exit status 5 where\n"
+	    "COUNT messages have not come by then. Ctrl-C ends it with status 0.", 1, -1, subscribe_options,
+	    cmd_subscribe },
 	{ "topics", "", "list the topics that have subscribers", NULL, 0, 0, NULL, cmd_topics },
 	{ "call", "NAME [ARG...] " FORMS, "call a registered function",
 	    "Prints what the function returns: V of {ok, V}. " ARG_TEXT, 1, -1, arg_options, cmd_call },

@@ -20,6 +20,7 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cmd_state_set.c \
 	%D%/cmd_state_ttl.c \
 	%D%/cmd_status.c \
+	%D%/cmd_subscribe.c \
 	%D%/cmd_topics.c \
 	%D%/cmd_workers.c \
 	%D%/commands.c \

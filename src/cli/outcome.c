@@ -42,6 +42,18 @@ cut(struct hb_buf *out, size_t max)
 	hb_buf_add_str(out, " ...");
 }
 
+/* The length of Erlang's "exception CLASS: REASON" before the stack, where head says the same already. */
+static size_t
+repeated(const unsigned char *head, size_t head_len, const unsigned char *p, size_t len)
+{
+	static const char word[] = "exception ";
+	size_t before = sizeof word - 1, n = before + head_len;
+
+	if (len < n || memcmp(p, word, before) != 0 || memcmp(p + before, head, head_len) != 0)
+		return 0;
+	return len == n || p[n] == '\n' ? n : 0;
+}
+
 static void
 add_stack(struct hb_buf *out, const unsigned char *p, size_t len)
 {
@@ -128,7 +140,7 @@ say_raised(const struct cli *cli, const char *what, struct hb_term_reader *r, st
 	struct hb_buf text = HB_BUF_INIT;
 	const unsigned char *stack;
 	unsigned char *reason;
-	size_t reason_len, stack_len;
+	size_t reason_len, stack_len, head, said;
 	char class[16];
 	int rc = -1;
 
@@ -141,13 +153,15 @@ say_raised(const struct cli *cli, const char *what, struct hb_term_reader *r, st
 	if (hb_term_want_binary(r, &stack, &stack_len, err) != 0)
 		return -1;
 	hb_buf_printf(&text, "hornbeam: %s raised ", what);
+	head = text.len;
 	if (!add_python(&text, reason, reason_len)) {
 		hb_buf_printf(&text, "%s: ", class);
 		if (add_reason(&text, reason, reason_len, err) != 0)
 			goto out;
 	}
+	said = text.failed ? 0 : repeated(text.data + head, text.len - head, stack, stack_len);
 	hb_buf_add_u8(&text, '\n');
-	add_stack(&text, stack, stack_len);
+	add_stack(&text, stack + said, stack_len - said);
 	say(cli, &text);
 	rc = 0;
 out:

@@ -157,7 +157,7 @@ cli_print_names(struct cli *cli, const struct hb_buf *reply, char end)
 }
 
 int
-cli_print_row(struct cli *cli, const char *key, const void *term, size_t len)
+cli_print_row(struct cli *cli, const char *key, size_t key_len, const void *term, size_t len)
 {
 	struct hb_buf out = HB_BUF_INIT;
 	struct hb_error err;
@@ -166,8 +166,10 @@ cli_print_row(struct cli *cli, const char *key, const void *term, size_t len)
 
 	if (cli->form == CLI_RAW)
 		return cli_print_term(cli, term, len, CLI_DONE);
-	cli_add_name(&out, key, strlen(key));
-	hb_buf_add_u8(&out, '\t');
+	if (key != NULL) {
+		cli_add_name(&out, key, key_len);
+		hb_buf_add_u8(&out, '\t');
+	}
 	start = out.len;
 	rc = format(cli, term, len, &out, &err);
 	if (rc == 0 && has_control(out.data + start, out.len - start)) {

@@ -21,11 +21,11 @@ int cli_print_names(struct cli *cli, const struct hb_buf *reply, char end);
 /* true with CLI_DONE, or false with CLI_FALSE. */
 int cli_print_bool(struct cli *cli, bool yes);
 /*
- * One of several keys: "KEY<TAB>VALUE", where a key or a string with control
- * characters is written as JSON, so that each stays on its line; raw the
- * value's bytes alone.
+ * One of several: "KEY<TAB>VALUE", or VALUE where key is NULL; a key or a
+ * string with control characters is written as JSON, so that each stays on
+ * its line; raw the value's bytes alone.
  */
-int cli_print_row(struct cli *cli, const char *key, const void *term, size_t len);
+int cli_print_row(struct cli *cli, const char *key, size_t key_len, const void *term, size_t len);
 /* Says that a key does not exist; CLI_FALSE. */
 int cli_missing(struct cli *cli, const char *key);
 

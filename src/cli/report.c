@@ -74,11 +74,11 @@ cli_is_far(const struct hb_error *err)
 	return err->kind == HB_ERROR_CONNECT && err->saved_errno == EHOSTUNREACH;
 }
 
-/* Of the other side's reasons only this one is mended by membership of a group. */
+/* The system's refusal, or hornbeamd's; the companion's (rpc.allow) is not mended by membership of a group. */
 static bool
 is_about_the_socket(const struct hb_error *err)
 {
-	return err->kind == HB_ERROR_CONNECT || strstr(err->text, "control.group") != NULL;
+	return err->saved_errno != 0 || strstr(err->text, "control.group") != NULL;
 }
 
 int

@@ -7,9 +7,11 @@ TESTS += \
 	%D%/test_build_run.py \
 	%D%/test_cli.py \
 	%D%/test_cli_config.py \
+	%D%/test_cli_erlang.py \
 	%D%/test_cli_faults.py \
 	%D%/test_cli_help.py \
 	%D%/test_cli_run.py \
+	%D%/test_cli_subscribe.py \
 	%D%/test_config.py \
 	%D%/test_distribution.py \
 	%D%/test_django.py \

@@ -104,6 +104,7 @@ START_TEST(wrong_arguments_are_told)
 		{ { "call" }, "call needs NAME" },
 		{ { "rpc", "call", "-", "m" }, "rpc call needs NODE MODULE FUNCTION" },
 		{ { "rpc", "cal" }, "unknown command 'rpc cal', did you mean 'rpc call'?" },
+		{ { "subscribe" }, "subscribe needs TOPIC..." },
 		{ { "publish", "t" }, "publish needs TOPIC MESSAGE" },
 		{ { "ping", "--quiet=yes" }, "--quiet takes no value" },
 	};
@@ -469,6 +470,10 @@ START_TEST(failed_calls_are_told_with_reason_and_stack)
 	    "hornbeam: shop:total raised error: {badmatch,#{a => 1}}\n  shop:total/1\n    shop:sum/2\n");
 	assert_outcome("{raised, exit, normal, <<>>}", "-otext", CLI_REMOTE, "",
 	    "hornbeam: shop:total raised exit: normal\n");
+	assert_outcome("{raised, throw, a, <<\"exception throw: a\\n  in f/1\">>}", "-otext", CLI_REMOTE, "",
+	    "hornbeam: shop:total raised throw: a\n    in f/1\n");
+	assert_outcome("{raised, throw, a, <<\"exception throw: ab\">>}", "-otext", CLI_REMOTE, "",
+	    "hornbeam: shop:total raised throw: a\n  exception throw: ab\n");
 	assert_outcome("{raised, error, {python_error, <<\"ValueError\">>, <<\"no\\ex\">>}, <<>>}", "-otext", CLI_REMOTE,
 	    "", "hornbeam: shop:total raised ValueError: no?x\n");
 	assert_outcome("{raised, error, badarg, <<\"\\e[2J\\n1\\n2\\n3\\n4\\n5\\n6\\n7\\n8\\n9\\n10\\n11\\n12\">>}", "-otext",
