@@ -2,6 +2,18 @@ dist_noinst_DATA += \
 	%D%/board/README \
 	%D%/board/board.html \
 	%D%/board/board.py \
+	%D%/erlang_release/Makefile \
+	%D%/erlang_release/README \
+	%D%/erlang_release/python/shop.py \
+	%D%/erlang_release/release.escript \
+	%D%/erlang_release/shop.sh \
+	%D%/erlang_release/src/shop.app.src \
+	%D%/erlang_release/src/shop_app.erl \
+	%D%/erlang_release/src/shop_hooks.erl \
+	%D%/erlang_release/src/shop_prices.erl \
+	%D%/erlang_release/src/shop_sup.erl \
+	%D%/erlang_release/src/shop_web.erl \
+	%D%/erlang_release/sys.config \
 	%D%/guestbook/README \
 	%D%/guestbook/guestbook/__init__.py \
 	%D%/guestbook/guestbook/asgi.py \

@@ -126,7 +126,6 @@ start(Options) when is_map(Options) ->
         {ok, Pid} -> {error, {already_started, Pid}};
         none ->
             _ = application:load(hornbeam),
-            ok = hornbeam_attached_env:restore_hooks(),
             checked(hornbeam_attached_options:read(Options))
     end.
 
@@ -140,7 +139,7 @@ stop() ->
             catch
                 exit:_ -> ok
             end,
-            detach();
+            hornbeam_sup:detach();
         none ->
             {error, not_started}
     end.
@@ -188,16 +187,12 @@ awaited(Pid) ->
         {ok, Pid} ->
             {ok, Pid};
         {error, Reason} ->
-            ok = detach(),
+            ok = hornbeam_sup:detach(),
             {error, Reason}
     catch
         exit:{Reason, _} ->
             {error, {ended, unicode:characters_to_binary(io_lib:format("stopped meanwhile: ~0tP", [Reason, 20]))}}
     end.
-
-detach() ->
-    ok = hornbeam_sup:detach(),
-    hornbeam_attached_env:restore_hooks().
 
 -spec start_link(start()) -> gen_server:start_ret().
 start_link(Arg) ->

@@ -1,27 +1,26 @@
-%% What start/1,2 changes outside its process, and puts back: the directory, the
-%% link's listener, the hooks in the environment of the application.  It is noted
-%% where the next process finds it if this one is killed, and not in that
-%% environment: the application controller waits, and sets nothing, while the
-%% application stops.
+%% What a start from Erlang makes outside its process, and takes away: the
+%% directory, the link's listener, the hooks.  It is noted where the next process
+%% finds it if this one is killed; not in the environment of the application,
+%% since the application controller sets nothing while it stops an application,
+%% be it ours or the one that calls hornbeam:stop().
 -module(hornbeam_attached_env).
 
--export([set/3, clear/0, set_served/1, served/0, restore_hooks/0, variables/1]).
+-export([set/3, clear/0, hooks/0, set_served/1, served/0, variables/1]).
 
 -define(NOTE(What), {?MODULE, What}).
 
 -spec set(file:filename(), Link :: file:filename_all(), Hooks :: map()) -> ok.
 set(Dir, Link, Hooks) ->
     ok = persistent_term:put(?NOTE(made), {Dir, Link}),
-    case application:get_env(hornbeam, hooks, #{}) of
-        Hooks -> ok;
-        _ -> set_hooks(Hooks, persistent_term:get(?NOTE(hooks), none))
-    end.
+    persistent_term:put(?NOTE(hooks), Hooks).
 
-set_hooks(Hooks, none) ->
-    ok = persistent_term:put(?NOTE(hooks), {before, application:get_env(hornbeam, hooks)}),
-    application:set_env(hornbeam, hooks, Hooks);
-set_hooks(Hooks, _Noted) ->
-    application:set_env(hornbeam, hooks, Hooks).
+%% -doc The hooks of the start; without one, those of the environment.
+-spec hooks() -> map().
+hooks() ->
+    case persistent_term:get(?NOTE(hooks), none) of
+        none -> application:get_env(hornbeam, hooks, #{});
+        Hooks -> Hooks
+    end.
 
 %% -doc Takes away what was made, after hornbeamd has ended.
 -spec clear() -> ok.
@@ -30,22 +29,12 @@ clear() ->
         {Dir, Link} ->
             ok = hornbeam_link_sup:unlisten(Link),
             ok = hornbeam_attached_dir:remove(Dir),
+            _ = persistent_term:erase(?NOTE(hooks)),
             _ = persistent_term:erase(?NOTE(made)),
             ok;
         none ->
             ok
     end.
-
-%% -doc The environment's own hooks again; not for a process that ends with the application.
--spec restore_hooks() -> ok.
-restore_hooks() ->
-    case persistent_term:get(?NOTE(hooks), none) of
-        {before, {ok, Hooks}} -> ok = application:set_env(hornbeam, hooks, Hooks);
-        {before, undefined} -> ok = application:unset_env(hornbeam, hooks);
-        none -> ok
-    end,
-    _ = persistent_term:erase(?NOTE(hooks)),
-    ok.
 
 %% -doc The start that has succeeded: one that is done again after a crash is not a first one.
 -spec set_served(reference()) -> ok.

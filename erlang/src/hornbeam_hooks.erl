@@ -1,8 +1,8 @@
 %% Hooks: the user's code at a request's start, at its response and where something failed.
 %%
 %% Each call runs in a process of its own (hornbeam_link): what is here takes the worker's
-%% request apart, calls the hook, and says what changed.  The application's environment has
-%% the hooks: #{on_request => {Module, Function} | fun/1, on_response => the same,
+%% request apart, calls the hook, and says what changed.  The start from Erlang or the
+%% application's environment has the hooks: #{on_request => {Module, Function} | fun/1, on_response => the same,
 %% on_error => {Module, Function} | fun/2}.  man/hornbeam-hooks.7 has the maps.
 -module(hornbeam_hooks).
 
@@ -45,7 +45,7 @@ reply(Reply) -> term_to_binary(Reply).
 %% Calling.
 
 call(Name, Args, Check) ->
-    Hook = maps:get(Name, application:get_env(hornbeam, hooks, #{}), none),
+    Hook = maps:get(Name, hornbeam_attached_env:hooks(), none),
     try apply_hook(Hook, Args) of
         Returned -> checked(Name, Returned, Check)
     catch

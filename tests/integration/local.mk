@@ -18,6 +18,7 @@ TESTS += \
 	%D%/test_example.py \
 	%D%/test_example_board.py \
 	%D%/test_example_guestbook.py \
+	%D%/test_example_release.py \
 	%D%/test_faults_asgi.py \
 	%D%/test_faults_clients.py \
 	%D%/test_faults_companion.py \

@@ -21,7 +21,7 @@ import os
 import sys
 import time
 
-from hornbeam_erlang import state_get, state_incr, state_set
+from hornbeam_erlang import call, state_get, state_incr, state_set
 
 
 def application(environ, start_response):
@@ -35,6 +35,10 @@ def application(environ, start_response):
         body = str(state_incr('visits'))
     elif path == '/get':
         body = repr(state_get(environ['QUERY_STRING']))
+    elif path.startswith('/call/'):
+        body = repr(call(*path[6:].split('/')))
+    elif path == '/own':
+        body = repr(environ.get('hornbeam.request'))
     elif path == '/pid':
         body = str(os.getpid())
     elif path == '/environ':
@@ -477,6 +481,74 @@ def test_state_is_shared_between_erlang_and_the_application(serving):
     before = int(serving.get("/incr").text)
     assert serving.eval('hornbeam_state:incr(<<"visits">>, 10).') == str(before + 10)
     assert int(serving.get("/incr").text) == before + 11
+
+
+def test_functions_registered_before_and_after_the_start_are_called():
+    with node() as n:
+        assert n.eval("application:ensure_all_started(hornbeam), hornbeam:register_function(before, fun([X]) -> {ok, [X, 1]} end).") == "ok"
+        n.start_app()
+        assert n.get("/call/before/a").text == "['a', 1]"
+        assert n.eval("hornbeam:register_function(after_start, erlang, byte_size).") == "ok"
+        assert n.get("/call/after_start/four").text == "4"
+        functions = n.hornbeam("functions").stdout
+        assert "before" in functions and "after_start" in functions
+        assert n.hornbeam("call", "after_start", "12345").stdout == "5\n"
+        assert n.eval("hornbeam:stop().") == "ok"
+        n.start_app()
+        assert n.get("/call/before/b").text == "['b', 1]"
+
+
+def test_hooks_of_the_options_see_requests_responses_and_errors():
+    with node() as n:
+        n.start_app(hooks="""#{
+            on_request => fun
+                (#{path := <<"/no">>}) -> {403, #{<<"x-why">> => <<"no">>}, "keep out"};
+                (#{path := <<"/bad">>}) -> error(broken);
+                (Request) -> Request#{role => <<"guest">>}
+            end,
+            on_response => fun(#{headers := H} = R) -> R#{headers := H#{<<"x-hook">> => <<"seen">>}} end,
+            on_error => fun(Error, #{path := Path}) ->
+                {500, [Path, " ", io_lib:format("~0p", [Error])]}
+            end,
+            timeout => 3000, when_down => refuse}""")
+        got = n.get("/own")
+        assert "'guest'" in got.text and got.headers["x-hook"] == "seen"
+        got = n.get("/no")
+        assert (got.status, got.headers["x-why"], got.text) == (403, "no", "keep out")
+        got = n.get("/bad")
+        assert got.status == 500 and got.text == "/bad {error,broken}"
+        got = n.get("/raise")
+        assert got.status == 500 and got.text == '/raise {python_error,<<"ValueError">>,<<"oh">>}'
+        assert n.eval("hornbeam:stop().") == "ok"
+        n.start_app()  # without hooks
+        got = n.get("/own")
+        assert got.text == "None" and "x-hook" not in got.headers
+
+
+def test_hooks_of_the_environment_are_taken_where_the_options_have_none():
+    with node(args=["-hornbeam", "hooks", "#{on_request=>{maps,to_list}}"]) as n:
+        n.start_app()
+        assert n.get("/").status == 500  # a list is no answer
+        n.eval("hornbeam:stop().")
+        n.start_app(hooks="#{on_request => fun(R) -> R end}")
+        assert n.get("/").status == 200
+        n.eval("hornbeam:stop().")
+        n.start_app()
+        assert n.get("/").status == 500
+
+
+def test_hooks_go_on_after_hornbeamd_was_started_again():
+    with node() as n:
+        n.start_app(hooks="#{on_request => fun(_) -> {200, \"hooked\"} end}")
+        (first,) = n.daemons()
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: n.daemons() not in ([], [first]))
+        wait_for_status(n, "ready")
+        assert n.get("/").text == "hooked"
+        n.eval("exit(whereis(hornbeam_attached), kill).")
+        eventually(lambda: n.daemons() not in ([], [first]))
+        wait_for_status(n, "ready")
+        eventually(lambda: n.get("/").text == "hooked")
 
 
 # The log.
