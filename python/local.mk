@@ -7,6 +7,7 @@ noinst_LTLIBRARIES += %D%/_hornbeam.la
 	%D%/ext/aio_call.c \
 	%D%/ext/aio_client.c %D%/ext/aio_client.h \
 	%D%/ext/blocking.c %D%/ext/blocking.h \
+	%D%/ext/awaited.c \
 	%D%/ext/client.c %D%/ext/client.h \
 	%D%/ext/convert.c %D%/ext/convert.h \
 	%D%/ext/fields.c %D%/ext/fields.h \
@@ -16,6 +17,9 @@ noinst_LTLIBRARIES += %D%/_hornbeam.la
 	%D%/ext/module.c %D%/ext/module.h \
 	%D%/ext/ops.c %D%/ext/ops.h \
 	%D%/ext/readers.c %D%/ext/readers.h \
+	%D%/ext/process.c \
+	%D%/ext/pubsub.c %D%/ext/pubsub.h \
+	%D%/ext/subscription.c \
 	%D%/ext/to_term.c \
 	%D%/ext/types.c
 %C%__hornbeam_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_INCLUDES)
@@ -27,6 +31,7 @@ dist_pyext_DATA = \
 	%D%/hornbeam_erlang/_calls.py \
 	%D%/hornbeam_erlang/_errors.py \
 	%D%/hornbeam_erlang/_hornbeam.pyi \
+	%D%/hornbeam_erlang/_pubsub.py \
 	%D%/hornbeam_erlang/_state.py \
 	%D%/hornbeam_erlang/aio.py \
 	%D%/hornbeam_erlang/py.typed

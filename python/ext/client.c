@@ -132,14 +132,35 @@ hb_client_settle(struct hb_client *c)
 	return rc;
 }
 
+static struct hb_link_options
+options_of(const struct hb_client *c)
+{
+	return (struct hb_link_options){.via = c->via, .path = c->path, .role = c->role,
+	    .name = program_invocation_short_name, .interrupted = interrupted};
+}
+
 static int
 make_link(struct hb_client *c)
 {
+	struct hb_link_options options;
+
 	if (hb_client_settle(c) == -1)
 		return -1;
-	c->link = hb_link_new(&(struct hb_link_options){.via = c->via, .path = c->path, .role = c->role,
-	    .name = program_invocation_short_name, .interrupted = interrupted});
+	options = options_of(c);
+	c->link = hb_link_new(&options);
 	return 0;
+}
+
+struct hb_push *
+hb_client_push(struct hb_client *c)
+{
+	struct hb_link_options options;
+
+	if (c->push == NULL && hb_client_settle(c) == 0) {
+		options = options_of(c);
+		c->push = hb_push_new(&options, c->queue);
+	}
+	return c->push;
 }
 
 struct hb_scratch *

@@ -11,6 +11,7 @@
 
 #include "common/buf.h"
 #include "link/client.h"
+#include "link/push.h"
 
 /* A request and its reply.  The GIL guards the spare ones. */
 struct hb_scratch {
@@ -25,6 +26,8 @@ struct hb_client {
 	enum hb_link_via via;
 	char *path, *role; /* path is NULL where hb_link_locate finds it */
 	struct hb_link *link; /* made by the first call, kept to the end of the process: threads may be in it */
+	struct hb_push *push; /* made and kept as link */
+	size_t queue;         /* messages of a subscriber, 0: the default */
 	struct hb_scratch *spare;
 	PyObject *error, *timeout_error, *connection_error, *permission_error, *call_error, *remote_error;
 };
@@ -42,6 +45,8 @@ void hb_client_give(struct hb_client *c, struct hb_scratch *s);
 int hb_client_settle(struct hb_client *c);
 /* Sends the request and waits for s->reply, at most timeout milliseconds; -1 with an exception. */
 int hb_client_call(struct hb_client *c, enum hb_link_op op, struct hb_scratch *s, int64_t timeout);
+/* The connection for what is pushed; NULL with an exception. */
+struct hb_push *hb_client_push(struct hb_client *c);
 /* Raises err's exception; returns NULL. */
 PyObject *hb_client_raise(struct hb_client *c, const struct hb_error *err);
 

@@ -52,7 +52,8 @@ module_exec(PyObject *module)
 	struct hb_module *m = PyModule_GetState(module);
 
 	if (hb_convert_init(&m->convert, module) == -1 || hb_client_init(&m->client) == -1 ||
-	    hb_aio_init(&m->aio, module) == -1)
+	    hb_aio_init(&m->aio, module) == -1 || hb_pubsub_init(m, module) == -1 ||
+	    PyModule_AddFunctions(module, hb_pubsub_methods) == -1)
 		return -1;
 	if (PyModule_AddStringConstant(module, "version", PACKAGE_VERSION) == -1)
 		return -1;
@@ -67,7 +68,7 @@ module_traverse(PyObject *module, visitproc visit, void *arg)
 	struct hb_module *m = PyModule_GetState(module);
 
 	return hb_convert_traverse(&m->convert, visit, arg) || hb_client_traverse(&m->client, visit, arg) ||
-	    hb_aio_traverse(&m->aio, visit, arg);
+	    hb_aio_traverse(&m->aio, visit, arg) || hb_pubsub_traverse(&m->pubsub, visit, arg);
 }
 
 static int
@@ -75,6 +76,7 @@ module_clear(PyObject *module)
 {
 	struct hb_module *m = PyModule_GetState(module);
 
+	hb_pubsub_clear(&m->pubsub);
 	hb_convert_clear(&m->convert);
 	hb_client_clear(&m->client);
 	hb_aio_clear(&m->aio);
@@ -92,7 +94,7 @@ static PyModuleDef_Slot module_slots[] = {
     {0, NULL},
 };
 
-static struct PyModuleDef module_def = {
+struct PyModuleDef hb_module_def = {
     PyModuleDef_HEAD_INIT,
     .m_name = "_hornbeam",
     .m_doc = "The C part of hornbeam_erlang.",
@@ -109,5 +111,5 @@ PyMODINIT_FUNC PyInit__hornbeam(void);
 PyMODINIT_FUNC
 PyInit__hornbeam(void)
 {
-	return PyModuleDef_Init(&module_def);
+	return PyModuleDef_Init(&hb_module_def);
 }

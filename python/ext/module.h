@@ -5,11 +5,15 @@
 #include "aio.h"
 #include "client.h"
 #include "convert.h"
+#include "pubsub.h"
 
 struct hb_module {
 	struct hb_convert convert;
 	struct hb_client client;
 	struct hb_aio aio;
+	struct hb_pubsub pubsub;
 };
+
+extern struct PyModuleDef hb_module_def;
 
 #endif

@@ -29,6 +29,7 @@ from ._errors import (
 )
 from ._hornbeam import Atom, Pid, Ref, Term
 from ._hornbeam import version as __version__
+from ._pubsub import Subscription, publish, receive_pubsub, subscribe, subscription, unsubscribe
 from ._state import (
     state_add,
     state_cas,
@@ -56,12 +57,15 @@ __all__ = [
     "Pid",
     "Ref",
     "RemoteError",
+    "Subscription",
     "Term",
     "__version__",
     "call",
     "cast",
     "node",
     "nodes",
+    "publish",
+    "receive_pubsub",
     "rpc_call",
     "rpc_cast",
     "state_add",
@@ -78,6 +82,9 @@ __all__ = [
     "state_set",
     "state_set_multi",
     "state_ttl",
+    "subscribe",
+    "subscription",
+    "unsubscribe",
 ]
 
 # A traceback shows the name that can be imported.

@@ -17,13 +17,14 @@ the companion stops the function that call or rpc_call began.
 from __future__ import annotations
 
 import contextlib
-from asyncio import CancelledError
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from asyncio import CancelledError, get_running_loop, shield
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from . import _hornbeam
 from ._errors import HornbeamConnectionError, HornbeamError, HornbeamTimeoutError
+from ._pubsub import Subscription, unsubscribe as _unsubscribe
 from ._state import computing, items_of, keys_of, limit_of, negated, version_of
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ __all__ = [
     "node",
     "nodes",
     "publish",
+    "receive_pubsub",
     "rpc_call",
     "rpc_cast",
     "state_add",
@@ -51,6 +53,9 @@ __all__ = [
     "state_set",
     "state_set_multi",
     "state_ttl",
+    "subscribe",
+    "subscription",
+    "unsubscribe",
 ]
 
 T = TypeVar("T")
@@ -178,6 +183,45 @@ def _drop(key: str, token: Any) -> None:
 async def publish(topic: str, message: Any) -> int:
     """See hornbeam_erlang.publish."""
     return await _hornbeam.aio_publish(topic, message)
+
+
+async def subscribe(topic: str) -> None:
+    """See hornbeam_erlang.subscribe."""
+    await _subscribed(_hornbeam.current(), topic)
+
+
+async def unsubscribe(topic: str) -> None:
+    """See hornbeam_erlang.unsubscribe."""
+    _unsubscribe(topic)
+
+
+async def receive_pubsub(timeout: float | None = None) -> Any:
+    """See hornbeam_erlang.receive_pubsub; this one holds up nobody.  Cancelling it loses no message."""
+    received = await _hornbeam.current().get(timeout)
+    return None if received is None else received[1]
+
+
+@contextlib.asynccontextmanager
+async def subscription(*topics: str) -> AsyncIterator[Subscription]:
+    """See hornbeam_erlang.subscription.
+
+    async with aio.subscription("news") as news:
+        async for topic, message in news: ...
+    """
+    async with Subscription() as opened:
+        for topic in topics:
+            await _subscribed(opened, topic)
+        yield opened
+
+
+async def _subscribed(subscriber: _hornbeam.Subscription, topic: str) -> None:
+    """The companion's answer comes to a thread, which waits for it."""
+    asked = get_running_loop().run_in_executor(None, subscriber.subscribe, topic)
+    try:
+        await shield(asked)
+    except CancelledError:
+        asked.add_done_callback(lambda done: done.exception() or subscriber.unsubscribe(topic))
+        raise
 
 
 async def call(name: str, *args: Any, timeout_ms: float = 5000) -> Any:

@@ -42,6 +42,7 @@ hb_py_asgi_call_new(struct hb_py *py, const struct hb_py_asgi_kind *kind, struct
 	c->r = NULL;
 	c->scope = scope;
 	c->pending_off = 0;
+	c->kept = (struct hb_py_kept){NULL, false, false};
 	c->data = NULL;
 	c->state = 0;
 	c->burst = 0;
@@ -63,6 +64,7 @@ hb_py_asgi_release(struct hb_py_asgi_call *c)
 		return;
 	TAILQ_REMOVE(&asgi->calls, c, link);
 	c->linked = false;
+	hb_py_kept_end(c->py, &c->kept);
 	Py_CLEAR(c->task);
 	Py_CLEAR(c->scope);
 	Py_CLEAR(c->pending);
@@ -167,6 +169,8 @@ hb_py_notify(struct hb_py *py, struct hb_py_request *r, unsigned events)
 	if (c == NULL)
 		return;
 	Py_INCREF(c);
+	if (events & HB_PY_GONE)
+		hb_py_kept_left(py, &c->kept);
 	if (events & HB_PY_TIMEOUT)
 		time_out(c);
 	else
@@ -185,6 +189,7 @@ give_back(struct hb_py_asgi_call *c)
 	r->call = NULL;
 	c->blocked = false;
 	Py_CLEAR(c->pending);
+	hb_py_kept_end(c->py, &c->kept);
 	return r;
 }
 
@@ -307,6 +312,7 @@ hb_py_asgi_clear(struct hb_py *py)
 	while ((c = TAILQ_FIRST(&asgi->calls)) != NULL) {
 		TAILQ_REMOVE(&asgi->calls, c, link);
 		c->linked = false;
+		hb_py_kept_end(py, &c->kept);
 		c->r = NULL;
 		c->app = NULL;
 		Py_DECREF(c);

@@ -56,6 +56,7 @@ struct hb_py_asgi_call {
 	Py_ssize_t pending_off;
 	struct hb_py_awaits receivers; /* who waits */
 	struct hb_py_awaits senders;
+	struct hb_py_kept kept;
 	void *data;         /* of the kind */
 	int state;          /* of the kind */
 	unsigned code;      /* of a WebSocket's end */

@@ -67,6 +67,8 @@ begin(struct hb_py_asgi_call *c)
 		PyErr_SetString(PyExc_RuntimeError, "the application has been unloaded");
 		return -1;
 	}
+	if (hb_py_current_set(c->py, (PyObject *)c) == -1)
+		return -1;
 	c->scope = NULL;
 	c->iter = get_iterator(PyObject_Vectorcall(c->app->callable, args + 1,
 	    3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL));
@@ -79,6 +81,7 @@ end(struct hb_py_asgi_call *c, enum hb_py_end how)
 {
 	c->ended = true;
 	Py_CLEAR(c->iter);
+	hb_py_kept_end(c->py, &c->kept);
 	c->kind->ended(c, how);
 	if (!c->starting)
 		hb_py_asgi_release(c);
@@ -130,14 +133,17 @@ call_send_slot(PyObject *self, PyObject *arg, PyObject **result)
 {
 	struct hb_py_asgi_call *c = (struct hb_py_asgi_call *)self;
 	PySendResult step = PYGEN_ERROR;
+	PyObject *before;
 
 	*result = NULL;
 	if (check_step(c) == -1)
 		return PYGEN_ERROR;
 	Py_INCREF(self);
 	c->stepping = true;
+	before = hb_py_current_run(self);
 	if (c->iter != NULL || begin(c) == 0)
 		step = PyIter_Send(c->iter, arg, result);
+	hb_py_current_run(before);
 	c->stepping = false;
 	step = after_step(c, step, result);
 	Py_DECREF(self);
@@ -187,7 +193,7 @@ coroutine_throw(PyObject *self, PyObject *args)
 {
 	struct hb_py_asgi_call *c = (struct hb_py_asgi_call *)self;
 	PySendResult step = PYGEN_ERROR;
-	PyObject *method, *result = NULL;
+	PyObject *method, *result = NULL, *before;
 
 	if (c->ended)
 		hb_py_raise_given(args);
@@ -195,6 +201,7 @@ coroutine_throw(PyObject *self, PyObject *args)
 		return NULL;
 	Py_INCREF(self);
 	c->stepping = true;
+	before = hb_py_current_run(self);
 	method = c->iter != NULL ? PyObject_GetAttr(c->iter, c->py->asgi->names.throw_) : NULL;
 	if (method != NULL) {
 		result = PyObject_CallObject(method, args);
@@ -210,6 +217,7 @@ coroutine_throw(PyObject *self, PyObject *args)
 		PyErr_Clear(); /* not started, or an iterator that knows nothing of it */
 		hb_py_raise_given(args);
 	}
+	hb_py_current_run(before);
 	c->stepping = false;
 	step = after_step(c, step, &result);
 	Py_DECREF(self);
@@ -220,7 +228,7 @@ static PyObject *
 coroutine_close(PyObject *self, PyObject *unused)
 {
 	struct hb_py_asgi_call *c = (struct hb_py_asgi_call *)self;
-	PyObject *done = NULL;
+	PyObject *done = NULL, *before;
 
 	if (c->ended || c->py->asgi == NULL)
 		Py_RETURN_NONE;
@@ -228,12 +236,14 @@ coroutine_close(PyObject *self, PyObject *unused)
 		return NULL;
 	Py_INCREF(self);
 	c->stepping = true;
+	before = hb_py_current_run(self);
 	if (c->iter != NULL) {
 		done = PyObject_CallMethodNoArgs(c->iter, c->py->asgi->names.close);
 		if (done == NULL)
 			hb_py_asgi_log_exception(c, "");
 		Py_XDECREF(done);
 	}
+	hb_py_current_run(before);
 	c->stepping = false;
 	end(c, HB_PY_END_CANCELLED);
 	Py_DECREF(self);
@@ -278,6 +288,7 @@ call_traverse(PyObject *self, visitproc visit, void *arg)
 	Py_VISIT(c->iter);
 	Py_VISIT(c->task);
 	Py_VISIT(c->pending);
+	Py_VISIT(c->kept.object);
 	return 0;
 }
 
@@ -305,6 +316,7 @@ call_dealloc(PyObject *self)
 	call_clear(self);
 	Py_CLEAR(c->method);
 	Py_CLEAR(c->raw_path);
+	Py_CLEAR(c->kept.object);
 	type->tp_free(self);
 	Py_DECREF(type);
 }
@@ -355,6 +367,7 @@ hb_py_asgi_call_alloc(struct hb_py *py)
 	if (c == NULL)
 		return NULL;
 	c->py = py;
+	c->kept = (struct hb_py_kept){NULL, false, false};
 	c->scope = c->iter = c->task = c->method = c->raw_path = c->pending = NULL;
 	c->ended = true;
 	c->linked = false;

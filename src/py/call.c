@@ -285,6 +285,7 @@ hb_py_call_new(struct hb_py *py, struct hb_py_request *r)
 	c->context = c->input = c->result = c->iter = c->pending = NULL;
 	c->file = HB_PY_FILE_UNKNOWN;
 	c->pending_off = c->index = 0;
+	c->kept = (struct hb_py_kept){NULL, false, false};
 	c->started = c->running = c->waiting = false;
 	return c;
 }
@@ -295,6 +296,7 @@ hb_py_call_end(struct hb_py_call *c)
 	struct hb_py *py = c->py;
 
 	c->r = NULL;
+	hb_py_kept_end(py, &c->kept);
 	Py_CLEAR(c->pending);
 	Py_CLEAR(c->iter);
 	Py_CLEAR(c->result);

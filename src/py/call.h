@@ -20,6 +20,7 @@ struct hb_py_call {
 	int64_t file_off;
 	int64_t file_left;
 	Py_ssize_t index;  /* of the next part, where result is a list or tuple */
+	struct hb_py_kept kept;
 	bool started;      /* start_response was called */
 	bool running;      /* inside hb_py_run */
 	bool waiting;      /* a write() waits without the GIL */

@@ -20,6 +20,7 @@ struct hb_py_options {
 	bool multithread;        /* wsgi.multithread */
 	enum hb_py_lifespan lifespan;
 	int64_t lifespan_timeout; /* milliseconds */
+	size_t pubsub_queue;     /* messages that a subscriber keeps */
 	const struct hb_py_server *server; /* borrowed for good */
 };
 
@@ -96,6 +97,11 @@ void hb_py_peer_free(struct hb_py *py, struct hb_py_peer *peer);
 
 /* Starts a request, or continues a WSGI one that has paused. */
 enum hb_py_step hb_py_run(struct hb_py *py, struct hb_py_request *r);
+/*
+ * A WSGI request that hangs on its thread was answered for: its subscriptions
+ * end, and waits for them with these.  With the interpreter entered or not.
+ */
+void hb_py_abandon(struct hb_py *py, struct hb_py_request *r);
 /* Something came for an ASGI request that is py's: enum hb_py_event, any of them at once. */
 void hb_py_notify(struct hb_py *py, struct hb_py_request *r, unsigned events);
 

@@ -5,6 +5,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include "py/current.h"
 #include "py/names.h"
 #include "py/py.h"
 
@@ -29,6 +30,8 @@ struct hb_py {
 	struct hb_py_stacks *stacks;
 	struct hb_py_watch *watch; /* of the loop */
 	PyObject *context;      /* of the time when the applications had been imported: each WSGI request gets a copy */
+	struct hb_py_current current; /* for hornbeam_erlang */
+	PyObject *current_var;  /* NULL: it was not imported */
 	struct hb_py_loop *loop; /* NULL: no asyncio loop runs */
 	struct hb_py_names names;
 	struct hb_py_asgi *asgi; /* NULL: no ASGI application was loaded */

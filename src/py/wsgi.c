@@ -233,11 +233,23 @@ end(struct hb_py_call *c)
 	hb_py_input_end(py, input);
 }
 
+void
+hb_py_abandon(struct hb_py *py, struct hb_py_request *r)
+{
+	PyGILState_STATE gil = PyGILState_Ensure();
+	struct hb_py_call *c = r->call;
+
+	if (c != NULL && !r->app->async)
+		hb_py_kept_end(py, &c->kept);
+	PyGILState_Release(gil);
+}
+
 enum hb_py_step
 hb_py_run(struct hb_py *py, struct hb_py_request *r)
 {
 	struct hb_py_call *c = r->call;
 	enum hb_py_step step;
+	PyObject *before;
 
 	if (r->app->async)
 		return hb_py_asgi_run(py, r);
@@ -252,9 +264,11 @@ hb_py_run(struct hb_py *py, struct hb_py_request *r)
 		return HB_PY_DONE;
 	}
 	c->running = true;
-	if (c->input == NULL)
+	before = hb_py_current_run((PyObject *)c);
+	if (c->input == NULL && hb_py_current_set(py, (PyObject *)c) == 0)
 		call_application(c);
 	step = go_on(c);
+	hb_py_current_run(before);
 	c->running = false;
 	if (PyContext_Exit(c->context) == -1)
 		hb_py_log_failure(py, r);

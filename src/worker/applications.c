@@ -40,6 +40,7 @@ set_python(struct hb_worker *w)
 		.multithread = c->threads > 1,
 		.lifespan = (enum hb_py_lifespan)c->lifespan,
 		.lifespan_timeout = c->timeouts.lifespan,
+		.pubsub_queue = c->pubsub.queue,
 		.server = &w->server,
 	};
 	struct hb_error err;

@@ -164,6 +164,7 @@ answer_for(struct hb_conn *c)
 		(void)shutdown(c->fd, SHUT_WR);
 	} else
 		(void)shutdown(c->fd, SHUT_RDWR);
+	c->worker->hung = c;
 }
 
 void
@@ -171,8 +172,13 @@ hb_overdue_check(struct hb_worker *w)
 {
 	if (!atomic_exchange(&w->overdue, false))
 		return;
-	for (unsigned i = 0; i < w->config->threads; i++)
+	for (unsigned i = 0; i < w->config->threads; i++) {
+		w->hung = NULL;
 		hb_watch_look(w->watchdog, hb_pool_watched(hb_pool_thread(w->pool, i)), answer_for);
+		/* It is not freed before the loop has taken it back from the thread. */
+		if (w->hung != NULL)
+			hb_py_abandon(w->py, &w->hung->request);
+	}
 	hb_accept_stop(w);
 	hb_retire_ask(w, "a thread hangs");
 }

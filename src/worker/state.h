@@ -111,6 +111,7 @@ struct hb_worker {
 	struct hb_watched watched; /* this thread */
 	int64_t longest;     /* that a request may take, milliseconds */
 	atomic_bool overdue; /* threads of the pool have been caught */
+	struct hb_conn *hung; /* the one that was answered for last */
 	bool ended;
 	bool orphaned;     /* the channel ended: no time for goodbyes */
 };
