@@ -88,6 +88,6 @@ __all__ = [
 ]
 
 # A traceback shows the name that can be imported.
-for _error in (CallError, HornbeamConnectionError, HornbeamError, HornbeamPermissionError, HornbeamTimeoutError,
-               RemoteError):
-    _error.__module__ = __name__
+for _type in (CallError, HornbeamConnectionError, HornbeamError, HornbeamPermissionError, HornbeamTimeoutError,
+              RemoteError, Subscription):
+    _type.__module__ = __name__
