@@ -140,6 +140,8 @@ why({"no such file or directory", File}) ->
     ["there is no ", File, " in erlang.code_path or with Erlang itself", hints()];
 why({bad_return, {{Module, start, _}, {'EXIT', {Reason, Stack}}}}) when is_list(Stack) ->
     io_lib:format("~ts:start/2 has crashed: ~0tp at ~0tp", [Module, Reason, lists:sublist(Stack, 3)]);
+why({bad_return, {{Module, start, _}, {'EXIT', Reason}}}) ->
+    io_lib:format("~ts:start/2 has crashed: ~0tp", [Module, Reason]);
 why({bad_return, {{Module, start, _}, Returned}}) ->
     io_lib:format("~ts:start/2 has returned ~0tp, not {ok, Pid}", [Module, Returned]);
 why({{bad_return, _} = Reason, _}) ->

@@ -15,6 +15,7 @@ TESTS += \
 	%D%/test_config.py \
 	%D%/test_distribution.py \
 	%D%/test_django.py \
+	%D%/test_erlang_applications.py \
 	%D%/test_example.py \
 	%D%/test_example_board.py \
 	%D%/test_example_guestbook.py \
