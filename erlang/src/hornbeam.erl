@@ -78,6 +78,7 @@ functions() ->
     run(fun hornbeam_functions:list/0).
 
 %% -doc Calls a function with the list of its arguments, as Python would, and waits 5 seconds.
+%% A name that is only Python's is called as by call_python/2.
 -spec call(hornbeam_functions:name(), [term()]) -> term().
 call(Name, Arguments) ->
     call(Name, Arguments, ?TIMEOUT).

@@ -10,6 +10,9 @@
 -export([name/1]).
 -export_type([name/0, code/0]).
 
+%% As receive takes it.
+-define(IS_TIMEOUT(T), (T =:= infinity orelse is_integer(T) andalso T >= 0 andalso T < 1 bsl 32)).
+
 -type name() :: atom() | binary() | string().
 -type configured() :: {binary(), module(), Function :: atom()}.
 %% A fun is called with the list of arguments, a function of a module with the arguments.
@@ -131,9 +134,19 @@ run(Function, Arguments) -> Function(Arguments).
 %% -doc Calls a function for Erlang code: what it returned, or the exception to raise again.
 -spec call(name(), [term()], timeout()) ->
     {returned, term()} | {raised, error | exit | throw, term(), erlang:stacktrace()}.
+call(_Name, _Arguments, Timeout) when not ?IS_TIMEOUT(Timeout) ->
+    hornbeam_error:throw(type, "a timeout is a number of milliseconds, or infinity");
 call(Name, Arguments, Timeout) when is_list(Arguments) ->
     Key = name(Name),
     true = started(),
+    case ets:member(?MODULE, Key) orelse not hornbeam_python:has(Key) of
+        true -> call_erlang(Key, Arguments, Timeout);
+        false -> {returned, hornbeam_python:call(Key, Arguments, Timeout)}
+    end;
+call(_Name, _Arguments, _Timeout) ->
+    hornbeam_error:throw(type, "the arguments of a call are a list").
+
+call_erlang(Key, Arguments, Timeout) ->
     Function = find(Key),
     Alias = alias([reply]),
     {Pid, Monitor} = spawn_monitor(fun() -> Alias ! {Alias, caught(Function, Arguments)} end),
@@ -151,9 +164,7 @@ call(Name, Arguments, Timeout) when is_list(Arguments) ->
             true -> hornbeam_error:throw(timeout, (late(Key))(Timeout));
             false -> receive {Alias, Outcome} -> Outcome end
         end
-    end;
-call(_Name, _Arguments, _Timeout) ->
-    hornbeam_error:throw(type, "the arguments of a call are a list").
+    end.
 
 caught(Function, Arguments) ->
     try
@@ -167,10 +178,16 @@ caught(Function, Arguments) ->
 cast(Name, Arguments) when is_list(Arguments) ->
     Key = name(Name),
     true = started(),
-    Function = find(Key),
-    hornbeam_casts:start(hornbeam_error:key(Key), fun() -> run(Function, Arguments) end);
+    case ets:member(?MODULE, Key) orelse not hornbeam_python:has(Key) of
+        true -> cast_erlang(Key, Arguments, 0);
+        false -> hornbeam_python:cast(Key, term_to_binary(Arguments))
+    end;
 cast(_Name, _Arguments) ->
     hornbeam_error:throw(type, "the arguments of a call are a list").
+
+cast_erlang(Key, Arguments, Bytes) ->
+    Function = find(Key),
+    hornbeam_casts:start(hornbeam_error:key(Key), Bytes, fun() -> run(Function, Arguments) end).
 
 %% -doc The reply to a client that calls a function and waits for so many milliseconds.
 -spec reply(binary(), binary(), timeout()) -> iodata().
@@ -196,7 +213,7 @@ reply(Name, Binary) ->
 cast_reply(Name, Binary) ->
     ok =
         case ets:member(?MODULE, Name) orelse not hornbeam_python:has(Name) of
-            true -> cast(Name, hornbeam_calls:arguments(Binary));
+            true -> cast_erlang(Name, hornbeam_calls:arguments(Binary), byte_size(Binary));
             false -> hornbeam_python:cast(Name, Binary)
         end,
     hornbeam_link_codec:answer(ok).

@@ -27,6 +27,7 @@
 -define(JOBS_MAX, 8).
 %% Of one client: its calls of functions, of other nodes and of hooks that run at once.
 -define(RUNS_MAX, 20000).
+-define(RUNS_BYTES_MAX, 268435456).
 -define(PENDING_MAX, 10000).
 %% Words; a request of 16 MiB and its reply stay far below.
 -define(HEAP_MAX, 67108864).
@@ -35,6 +36,7 @@
     kind :: job | run,
     op :: byte(),
     id :: non_neg_integer(),
+    bytes = 0 :: non_neg_integer(),
     %% At its deadline; undefined where it has none.
     timer :: undefined | reference(),
     ms = infinity :: timeout(),
@@ -58,6 +60,9 @@
     runners = #{} :: #{pid() => #run{}},
     %% Those that a client may cancel.
     runs = #{} :: #{non_neg_integer() => pid()},
+    %% What their requests hold, and how long the one that is looked at is.
+    runs_bytes = 0 :: non_neg_integer(),
+    bytes = 0 :: non_neg_integer(),
     %% Requests that the leases will answer, and the monitor of those.
     pending = #{} :: #{non_neg_integer() => byte()},
     leases :: undefined | reference(),
@@ -249,7 +254,7 @@ request({_, Op, _, Id, Deadline, Payload}, #link{ops = Ops} = Link) ->
     counters:add(Ops, 1, 1),
     case hornbeam_clock:past(Deadline) of
         true -> Link;
-        false -> outcome(Op, Id, Deadline, run(Op, Payload, Id, Deadline), Link)
+        false -> outcome(Op, Id, Deadline, run(Op, Payload, Id, Deadline), Link#link{bytes = byte_size(Payload)})
     end.
 
 run(Op, Payload, Id, Deadline) ->
@@ -294,10 +299,15 @@ outcome(Op, Id, _Deadline, Outcome, Link) ->
 providing(#link{tasks = undefined} = Link) -> Link#link{tasks = hornbeam_tasks:new()};
 providing(Link) -> Link.
 
-start_run(Fun, Run, Deadline, #link{runners = Runners} = Link) when map_size(Runners) < ?RUNS_MAX ->
-    spawn_runner(Fun, Run, Deadline, Link);
-start_run(_Fun, #run{op = Op, id = Id}, _Deadline, Link) ->
-    Text = ["this client has ", integer_to_binary(?RUNS_MAX), " calls under way; it may have no more"],
+start_run(Fun, Run, Deadline, #link{runners = Runners, runs_bytes = Sum, bytes = Bytes} = Link) when
+    map_size(Runners) < ?RUNS_MAX, Sum + Bytes =< ?RUNS_BYTES_MAX
+->
+    spawn_runner(Fun, Run#run{bytes = Bytes}, Deadline, Link#link{runs_bytes = Sum + Bytes});
+start_run(_Fun, #run{op = Op, id = Id}, _Deadline, #link{runners = Runners, runs_bytes = Sum} = Link) ->
+    Text = [
+        "this client has ", integer_to_binary(map_size(Runners)), " calls under way, of ", integer_to_binary(Sum),
+        " bytes; it may have ", integer_to_binary(?RUNS_MAX), ", of ", integer_to_binary(?RUNS_BYTES_MAX)
+    ],
     reply(Op, Id, {refused, limit, iolist_to_binary(Text)}, Link).
 
 %% From now on a write may wait for the client as long as it takes, with a bounded mailbox.
@@ -355,10 +365,10 @@ forget(Pid, Run, Link) ->
 
 forget(#run{kind = job}, #link{jobs = Jobs} = Link) ->
     Link#link{jobs = Jobs - 1};
-forget(#run{id = Id, timer = Timer}, #link{ops = Ops, runs = Runs} = Link) ->
+forget(#run{id = Id, timer = Timer, bytes = Bytes}, #link{ops = Ops, runs = Runs, runs_bytes = Sum} = Link) ->
     ok = counters:sub(Ops, 2, 1),
     ok = hornbeam_clock:stop(Timer),
-    Link#link{runs = maps:remove(Id, Runs)}.
+    Link#link{runs = maps:remove(Id, Runs), runs_bytes = Sum - Bytes}.
 
 %% The client does not want the answer any more, which may be on its way.
 cancel(Id, #link{runs = Runs, runners = Runners} = Link) ->

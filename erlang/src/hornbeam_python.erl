@@ -82,7 +82,7 @@ reply(Name, Args, Timeout) ->
 %% -doc Calls a function and forgets it; what it raises is logged.
 -spec cast(binary(), binary()) -> ok.
 cast(Name, Args) ->
-    hornbeam_casts:start(hornbeam_error:key(Name), fun() ->
+    hornbeam_casts:start(hornbeam_error:key(Name), byte_size(Args), fun() ->
         case run(Name, Args, infinity) of
             {ok, _} -> ok;
             {raised, Type, Text, _} -> error({python_error, Type, Text})

@@ -40,7 +40,7 @@ cast_reply(Node, Module, Function, Binary) ->
     ok =
         case admit(Node, Module, Function, Binary) of
             {local, M, F, Arguments} ->
-                hornbeam_casts:start([Module, $:, Function], fun() -> apply(M, F, Arguments) end);
+                hornbeam_casts:start([Module, $:, Function], byte_size(Binary), fun() -> apply(M, F, Arguments) end);
             {Target, M, F, Arguments} ->
                 ok = hornbeam_reach:check(Target),
                 erpc:cast(Target, M, F, Arguments)

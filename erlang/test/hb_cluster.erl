@@ -57,9 +57,23 @@ name(#{node := Node}) -> atom_to_binary(Node).
 call(#{peer := Peer}, M, F, A) ->
     peer:call(Peer, M, F, A, 15000).
 
-%% STOP, CONT, KILL.
+%% STOP comes back when no thread runs any more; CONT.
 signal(#{pid := Pid}, Signal) ->
-    [] = os:cmd("kill -" ++ Signal ++ " " ++ Pid).
+    [] = os:cmd("kill -" ++ Signal ++ " " ++ Pid),
+    Signal =:= "CONT" orelse hb_node:eventually(fun() -> lists:usort(states(Pid)) =:= "T" end).
+
+states(Pid) ->
+    lists:append([state(File) || File <- filelib:wildcard("/proc/" ++ Pid ++ "/task/*/stat")]).
+
+%% The letter behind the name, which is in parentheses.
+state(File) ->
+    case file:read_file(File) of
+        {ok, Text} ->
+            {match, [State]} = re:run(Text, "\\) (\\w) ", [{capture, all_but_first, list}]),
+            State;
+        {error, _} ->
+            ""
+    end.
 
 %% Also one that is stopped, or is gone already.
 end_node(#{peer := Peer, pid := Pid}) ->

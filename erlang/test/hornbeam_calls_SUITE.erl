@@ -24,6 +24,7 @@ all() ->
         a_slow_function_delays_no_other,
         children_of_a_call_outlive_its_return,
         a_client_has_a_bounded_number_of_calls,
+        a_client_has_a_bounded_size_of_calls,
         arguments_that_are_none_are_refused,
         names_in_arguments_are_bounded,
         opaque_terms_come_back,
@@ -299,9 +300,20 @@ a_client_has_a_bounded_number_of_calls(Config) ->
     ok = gen_tcp:send(Raw, [Frame(Id) || Id <- lists:seq(1, 20001)]),
     ok = inet:setopts(Raw, [{packet, 4}]),
     {?HB_OP_CALL, 20001, _, Payload} = hb_client:recv(Raw),
-    {limit, <<"this client has 20000 calls under way; it may have no more">>} = hb_client:decode(Payload),
+    {limit, <<"this client has 20000 calls under way, of ", _/binary>>} = hb_client:decode(Payload),
     {ok, {ok, ok}} = call(Config, <<"slow">>, [1]),
     hb_client:close(Raw),
+    nothing_runs(Config).
+
+a_client_has_a_bounded_size_of_calls(Config) ->
+    ok = hornbeam:register_function(slow, fun([_]) -> timer:sleep(infinity) end),
+    ok = hornbeam:register_function(id, fun([X]) -> byte_size(X) end),
+    Large = binary:copy(<<"x">>, 15000000),
+    [ok = start(Config, Id, <<"slow">>, [Large]) || Id <- lists:seq(1, 17)],
+    {error, {limit, <<"this client has 17 calls under way, of 2550", _/binary>>}} = call(Config, <<"id">>, [Large]),
+    {ok, {ok, 5}} = call(Config, <<"id">>, [<<"small">>]),
+    [ok = hb_client:send(client(Config), ?HB_OP_CANCEL, 0, 0, term_to_binary(Id)) || Id <- lists:seq(1, 17)],
+    {ok, {ok, 15000000}} = call(Config, <<"id">>, [Large]),
     nothing_runs(Config).
 
 arguments_that_are_none_are_refused(Config) ->
@@ -452,6 +464,7 @@ erlang_code_calls_functions(_Config) ->
     false = self() =:= hornbeam:call(who, []),
     {missing, <<"no function 'ad' is registered; do you mean 'add'?">>} = refused(fun() -> hornbeam:call(ad, []) end),
     {type, _} = refused(fun() -> hornbeam:call(add, 5) end),
+    [{type, _} = refused(fun() -> hornbeam:call(add, [1, 2], Timeout) end) || Timeout <- [-1, 1.5, never, 1 bsl 32]],
     Tester = self(),
     ok = hornbeam:register_function(tell, fun([X]) -> Tester ! {told, X} end),
     ok = hornbeam:cast(tell, [5]),
