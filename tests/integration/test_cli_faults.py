@@ -22,7 +22,14 @@ def hornbeam(*args, **env):
         timeout=60)
 
 
-@pytest.mark.parametrize("command", [["ping"], ["status"], ["workers"], ["state", "get", "k"]])
+#: Those that talk to the companion, as they would be used.
+TO_THE_COMPANION = [
+    ["state", "get", "k"], ["publish", "t", "m"], ["subscribe", "t"], ["topics"], ["call", "f"], ["cast", "f"], ["functions"],
+    ["rpc", "call", "-", "erlang", "node"], ["rpc", "cast", "-", "erlang", "node"], ["node"], ["nodes"],
+]
+
+
+@pytest.mark.parametrize("command", [["ping"], ["status"], ["workers"], *TO_THE_COMPANION])
 def test_without_a_server(tmp_path, command):
     done = hornbeam(*command, HORNBEAM_SOCKET=str(tmp_path / "control.sock"))
     assert done.returncode == CONNECT
@@ -45,7 +52,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(tmp_path):
     with socket.socket(socket.AF_UNIX) as s:
         s.bind(str(path))
         s.listen()
-        for command in (["ping"], ["state", "get", "k"]):
+        for command in (["ping"], *TO_THE_COMPANION):
             start = time.monotonic()
             done = hornbeam(*command, "-t", "200ms", HORNBEAM_SOCKET=str(path))
             assert done.returncode == TIMEOUT, done
@@ -97,7 +104,8 @@ def test_a_stopped_companion_costs_no_more_than_the_time_given():
             done = d.hornbeam("state", "set", "k", "late", "-t", "300ms")
             assert done.returncode == TIMEOUT, done
             assert time.monotonic() - start < 2 * harness.SLOW
-            assert d.hornbeam("ping", "-t", "300ms").returncode == TIMEOUT
+            for command in (["ping"], *TO_THE_COMPANION):
+                assert d.hornbeam(*command, "-t", "300ms").returncode == TIMEOUT, command
             status = d.hornbeam("status", "-o", "json", "-t", "300ms")
             assert status.returncode == TIMEOUT
             assert json.loads(status.stdout)["companion"] is None
@@ -111,7 +119,7 @@ def test_a_stopped_companion_costs_no_more_than_the_time_given():
 def test_a_companion_that_is_down_is_told_apart_and_comes_back():
     with harness.Daemon() as d:
         # Killed again and again, so that there is a time without one to look at.
-        seen = {"ping": None, "state": None, "status": None}
+        seen = {"ping": None, "state": None, "status": None, "subscribe": None}
 
         def watch():
             pid = d.companion_pid()
@@ -119,7 +127,7 @@ def test_a_companion_that_is_down_is_told_apart_and_comes_back():
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             for name, command in (("ping", ["ping"]), ("state", ["state", "get", "k"]),
-                                  ("status", ["status", "-o", "json"])):
+                                  ("status", ["status", "-o", "json"]), ("subscribe", ["subscribe", "t"])):
                 done = d.hornbeam(*command, "-t", "2s")
                 if done.returncode == DOWN:
                     seen[name] = done
