@@ -263,12 +263,14 @@ is_fixed(<<"sec-websocket-", _/binary>>) -> true;
 is_fixed(_Name) -> false.
 
 answer({Status, Body}) ->
+    Code = status(Status),
     Bytes = body(Body),
     Type = [[<<"content-type">>, <<"text/plain; charset=utf-8">>] || Bytes =/= <<>>],
-    {answer, status(Status), lists:append(Type), Bytes};
+    {answer, Code, lists:append(Type), Bytes};
 answer({Status, Headers, Body}) ->
+    Code = status(Status),
     Named = [{name(Name), Value} || {Name, Value} <- pairs(Headers)],
-    {answer, status(Status), flat([Pair || {Name, _} = Pair <- Named, Name =/= <<"content-length">>]), body(Body)};
+    {answer, Code, flat([Pair || {Name, _} = Pair <- Named, Name =/= <<"content-length">>]), body(Body)};
 answer(_Other) ->
     bad("an answer is {Status, Body} or {Status, Headers, Body}").
 

@@ -46,6 +46,8 @@ timer_of_running(const struct hb_conn *c)
 	if (!c->async)
 		return HB_TIMER_NONE;
 	if (!c->gone && c->verdict == 0) {
+		if (c->eof && hb_hooks_asked(c))
+			return HB_TIMER_LINGER;
 		if (hb_conn_pending(c) > 0)
 			return HB_TIMER_WRITE;
 		if (hb_websocket_accepted(c))
@@ -308,6 +310,9 @@ time_out_running(struct hb_conn *c, unsigned kind)
 		break;
 	case HB_TIMER_WEBSOCKET:
 		hb_websocket_silent(c);
+		break;
+	case HB_TIMER_LINGER:
+		hb_conn_lose(c);
 		break;
 	case HB_TIMER_BODY:
 		hb_conn_overrule(c, 408, "the request did not come in time");

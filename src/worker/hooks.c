@@ -91,6 +91,12 @@ hb_hooks_forget(struct hb_conn *c)
 	c->hook = NULL;
 }
 
+bool
+hb_hooks_asked(const struct hb_conn *c)
+{
+	return c->hook != NULL && c->hook->call != NULL;
+}
+
 void
 hb_hooks_cancel(struct hb_conn *c)
 {

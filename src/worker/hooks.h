@@ -76,6 +76,8 @@ bool hb_hooks_error(struct hb_conn *c);
 void hb_hooks_tell(struct hb_conn *c);
 /* The application has let go: gives the answer that waited for it.  False: there is none. */
 bool hb_hooks_answer(struct hb_conn *c);
+/* Whether a hook runs. */
+bool hb_hooks_asked(const struct hb_conn *c);
 /* Nobody waits for a hook any more. */
 void hb_hooks_cancel(struct hb_conn *c);
 /* In HB_CONN_HOOK: the client has gone. */

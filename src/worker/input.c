@@ -418,6 +418,8 @@ look_for_end(struct hb_conn *c)
 	if (n == 0) {
 		c->eof = true;
 		hb_conn_note(c, HB_PY_GONE);
+		if (hb_hooks_asked(c))
+			hb_conn_touch(c);
 	}
 }
 

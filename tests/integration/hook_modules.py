@@ -64,14 +64,14 @@ hold(Dir, Map) ->
     Self = self(),
     _ = spawn(fun() ->
         Monitor = monitor(process, Self),
-        ok = file:write_file([Dir, "/begun"], <<>>),
-        receive {'DOWN', Monitor, process, _, Reason} -> file:write_file([Dir, "/ended"], io_lib:format("~p", [Reason])) end
+        ok = file:write_file(filename:join(Dir, "begun"), <<>>),
+        receive {'DOWN', Monitor, process, _, Reason} -> file:write_file(filename:join(Dir, "ended"), io_lib:format("~p", [Reason])) end
     end),
-    until([Dir, "/go"]),
+    until(filename:join(Dir, "go")),
     Map.
 
 until(File) ->
-    case filelib:is_regular(unicode:characters_to_list(File)) of
+    case filelib:is_regular(File) of
         true -> ok;
         false -> timer:sleep(5), until(File)
     end.
@@ -108,7 +108,7 @@ failed(<<"rubbish">>, _Error, _R) -> nonsense;
 failed(<<"request">>, _Error, R) -> R;
 failed(<<"sleep">>, _Error, _R) -> timer:sleep(60000);
 failed(<<"mark">>, Error, #{headers := #{<<"x-dir">> := Dir}}) ->
-    ok = file:write_file([Dir, "/failed"], io_lib:format("~0p", [Error])),
+    ok = file:write_file(filename:join(Dir, "failed"), io_lib:format("~0p", [Error])),
     {599, <<"not seen where the response has begun">>}.
 """
 

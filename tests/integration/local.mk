@@ -33,6 +33,8 @@ TESTS += \
 	%D%/test_faults_workers.py \
 	%D%/test_fastapi.py \
 	%D%/test_flask.py \
+	%D%/test_hooks.py \
+	%D%/test_hooks_faults.py \
 	%D%/test_http_conformance.py \
 	%D%/test_http_connections.py \
 	%D%/test_http_faults.py \
@@ -61,7 +63,7 @@ TESTS += \
 	%D%/test_worker.py \
 	%D%/test_worker_faults.py \
 	%D%/test_wsgi.py
-EXTRA_DIST += %D%/README %D%/asgi_apps.py %D%/erlang_node.py %D%/asyncio_app.py %D%/conftest.py %D%/evaluator.py %D%/faulty_apps.py %D%/beams.py %D%/harness.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
+EXTRA_DIST += %D%/README %D%/asgi_apps.py %D%/erlang_node.py %D%/asyncio_app.py %D%/conftest.py %D%/evaluator.py %D%/faulty_apps.py %D%/beams.py %D%/harness.py %D%/hook_modules.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
 	%D%/nginx.py %D%/sites.py %D%/ws_cases.py %D%/ws_client.py
 # The applications of the frameworks' tests.
 EXTRA_DIST += \
