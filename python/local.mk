@@ -18,6 +18,7 @@ noinst_LTLIBRARIES += %D%/_hornbeam.la
 	%D%/ext/ops.c %D%/ext/ops.h \
 	%D%/ext/readers.c %D%/ext/readers.h \
 	%D%/ext/process.c \
+	%D%/ext/provide.c %D%/ext/provide.h \
 	%D%/ext/pubsub.c %D%/ext/pubsub.h \
 	%D%/ext/subscription.c \
 	%D%/ext/to_term.c \
@@ -30,8 +31,10 @@ dist_pyext_DATA = \
 	%D%/hornbeam_erlang/__init__.py \
 	%D%/hornbeam_erlang/_calls.py \
 	%D%/hornbeam_erlang/_errors.py \
+	%D%/hornbeam_erlang/_functions.py \
 	%D%/hornbeam_erlang/_hornbeam.pyi \
 	%D%/hornbeam_erlang/_pubsub.py \
+	%D%/hornbeam_erlang/_register.py \
 	%D%/hornbeam_erlang/_state.py \
 	%D%/hornbeam_erlang/aio.py \
 	%D%/hornbeam_erlang/py.typed

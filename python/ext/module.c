@@ -53,7 +53,8 @@ module_exec(PyObject *module)
 
 	if (hb_convert_init(&m->convert, module) == -1 || hb_client_init(&m->client) == -1 ||
 	    hb_aio_init(&m->aio, module) == -1 || hb_pubsub_init(m, module) == -1 ||
-	    PyModule_AddFunctions(module, hb_pubsub_methods) == -1)
+	    PyModule_AddFunctions(module, hb_pubsub_methods) == -1 ||
+	    PyModule_AddFunctions(module, hb_provide_methods) == -1)
 		return -1;
 	if (PyModule_AddStringConstant(module, "version", PACKAGE_VERSION) == -1)
 		return -1;

@@ -5,6 +5,7 @@
 #include "aio.h"
 #include "client.h"
 #include "convert.h"
+#include "provide.h"
 #include "pubsub.h"
 
 struct hb_module {
@@ -12,6 +13,7 @@ struct hb_module {
 	struct hb_client client;
 	struct hb_aio aio;
 	struct hb_pubsub pubsub;
+	struct hb_provide provide;
 };
 
 extern struct PyModuleDef hb_module_def;

@@ -126,6 +126,19 @@ hb_process_current(struct hb_module *m)
 	return kept != NULL ? of_call(m, kept) : of_thread(m);
 }
 
+int
+hb_process_end_thread(struct hb_module *m)
+{
+	PyObject *dict = PyThreadState_GetDict();
+
+	if (dict == NULL || PyDict_DelItem(dict, m->pubsub.key) == 0)
+		return 0;
+	if (!PyErr_ExceptionMatches(PyExc_KeyError))
+		return -1;
+	PyErr_Clear();
+	return 0;
+}
+
 static PyType_Slot process_slots[] = {
     {Py_tp_dealloc, process_dealloc},
     {0, NULL},

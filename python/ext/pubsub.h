@@ -72,6 +72,8 @@ extern PyMethodDef hb_pubsub_methods[];
 extern PyType_Spec hb_process_spec;
 /* The current one, made if need be, borrowed; NULL with HornbeamError: it has ended. */
 struct hb_process *hb_process_current(struct hb_module *m);
+/* Ends that of this thread, if it has one: something else begins on it. */
+int hb_process_end_thread(struct hb_module *m);
 void hb_process_leave(PyObject *process);
 void hb_process_end(PyObject *process);
 

@@ -30,6 +30,7 @@ from ._errors import (
 from ._hornbeam import Atom, Pid, Ref, Term
 from ._hornbeam import version as __version__
 from ._pubsub import Subscription, publish, receive_pubsub, subscribe, subscription, unsubscribe
+from ._register import register, unregister
 from ._state import (
     state_add,
     state_cas,
@@ -66,6 +67,7 @@ __all__ = [
     "nodes",
     "publish",
     "receive_pubsub",
+    "register",
     "rpc_call",
     "rpc_cast",
     "state_add",
@@ -84,6 +86,7 @@ __all__ = [
     "state_ttl",
     "subscribe",
     "subscription",
+    "unregister",
     "unsubscribe",
 ]
 

@@ -273,7 +273,8 @@ hb_subscriber_notify(struct hb_subscriber *s)
 void
 hb_subscriber_deliver(struct hb_subscriber *s, struct hb_message *message)
 {
-	while (s->counts.queued > 0 &&
+	/* Of tasks the companion has no more under way than a link may have. */
+	while (message->op == HB_OP_MESSAGE && s->counts.queued > 0 &&
 	    (s->counts.queued >= s->push->queue || s->bytes + message->size > HB_PUSH_QUEUE_BYTES)) {
 		hb_message_unref(hb_subscriber_pop(s));
 		s->counts.dropped++;

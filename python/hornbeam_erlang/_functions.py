@@ -1,0 +1,264 @@
+"""Python functions that Erlang, and other Python processes, call by name.
+
+One thread waits for what the companion asks this process to run.  Plain
+functions run in a small pool of their own, so that a worker which calls
+itself through Erlang answers; coroutine functions run on the event loop.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import contextvars
+import inspect
+import os
+import queue
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from . import _hornbeam
+from ._errors import HornbeamError
+
+if TYPE_CHECKING:
+    import asyncio
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Plain functions that run at once; further calls wait for their turn.
+THREADS = 4
+#: Characters of an exception's text, and of its traceback, that are sent.
+TEXT_MAX = 8000
+#: Seconds that plain functions under way have at the end of the process.
+LAST = 5.0
+
+
+class _Task:
+    """One call: of which function, with what, until when."""
+
+    def __init__(self, number: int, name: str, args: bytes, ms: int) -> None:
+        self.number = number
+        self.name = name
+        self.args = args
+        self.until = time.monotonic() + ms / 1000 if ms else None
+        #: Nobody waits for it any more.
+        self.stopped = False
+        #: A coroutine that runs, and where.
+        self.running: tuple[asyncio.AbstractEventLoop, asyncio.Task[Any] | None] | None = None
+
+    def late(self) -> bool:
+        return self.stopped or (self.until is not None and time.monotonic() > self.until)
+
+
+class _Functions:
+    """What this process provides, and the threads that run it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.fewer = threading.Condition(self.lock)
+        self.functions: dict[str, Callable[..., Any]] = {}
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.tasks: dict[int, _Task] = {}
+        self.waiting: queue.SimpleQueue[_Task] = queue.SimpleQueue()
+        self.threads = 0
+        self.idle = 0
+        self.listening = False
+
+    def add(self, name: str, function: Callable[..., Any]) -> None:
+        with self.lock:
+            before = self.functions.get(name)
+            self.functions[name] = function
+            if _is_coroutine(function):
+                self.loop = _event_loop() or self.loop
+            if not self.listening:
+                self.listening = True
+                threading.Thread(target=self.listen, name="hornbeam-functions", daemon=True).start()
+        try:
+            _hornbeam.provide(name, True)
+        except BaseException:
+            with self.lock:
+                if before is None:
+                    self.functions.pop(name, None)
+                else:
+                    self.functions[name] = before
+            raise
+
+    def remove(self, name: str) -> bool:
+        with self.lock:
+            there = self.functions.pop(name, None) is not None
+        if there:
+            _hornbeam.provide(name, False)
+        return there
+
+    def listen(self) -> None:
+        while True:
+            number, name, args, ms = _hornbeam.take_task()
+            if name is None:
+                self.stop(number)
+            else:
+                self.begin(_Task(number, name, args, ms))
+
+    def begin(self, task: _Task) -> None:
+        with self.lock:
+            self.tasks[task.number] = task
+            loop = self.loop
+            if loop is not None and loop.is_running() and _is_coroutine(self.functions.get(task.name)):
+                with contextlib.suppress(RuntimeError):  # it was closed meanwhile
+                    loop.call_soon_threadsafe(self.start, task, loop, context=contextvars.Context())
+                    return
+            self.waiting.put(task)
+            if self.idle < self.waiting.qsize() and self.threads < THREADS:
+                self.threads += 1
+                threading.Thread(target=self.work, name=f"hornbeam-function-{self.threads}", daemon=True).start()
+
+    def stop(self, number: int) -> None:
+        with self.lock:
+            task = self.tasks.get(number)
+            if task is None:
+                return
+            task.stopped = True
+            if task.running is not None:
+                loop, job = task.running
+                with contextlib.suppress(RuntimeError):
+                    loop.call_soon_threadsafe(job.cancel if job is not None else lambda: None)
+
+    def work(self) -> None:
+        """A thread of the pool."""
+        while True:
+            with self.lock:
+                self.idle += 1
+            task = self.waiting.get()
+            with self.lock:
+                self.idle -= 1
+            contextvars.Context().run(self.run, task)
+            _hornbeam.leave_thread()
+
+    def run(self, task: _Task) -> None:
+        if task.late():
+            self.forget(task)
+            return
+        try:
+            function, args = self.prepare(task)
+            if _is_coroutine(function):
+                import asyncio
+
+                value = asyncio.run(self.awaited(task, function, args))
+            else:
+                value = function(*args)
+        except BaseException as e:
+            self.raised(task, e)
+        else:
+            self.returned(task, value)
+
+    def start(self, task: _Task, loop: asyncio.AbstractEventLoop) -> None:
+        """On the loop."""
+        job = loop.create_task(self.run_on_loop(task), name=f"hornbeam function {task.name}")
+        with self.lock:
+            task.running = (loop, job)
+
+    async def run_on_loop(self, task: _Task) -> None:
+        if task.late():
+            self.forget(task)
+            return
+        try:
+            function, args = self.prepare(task)
+            value = await self.awaited(task, function, args)
+        except BaseException as e:
+            self.raised(task, e)
+        else:
+            self.returned(task, value)
+
+    async def awaited(self, task: _Task, function: Callable[..., Any], args: list[Any]) -> Any:
+        import asyncio
+
+        with self.lock:
+            task.running = (asyncio.get_running_loop(), asyncio.current_task())
+        return await function(*args)
+
+    def prepare(self, task: _Task) -> tuple[Callable[..., Any], list[Any]]:
+        with self.lock:
+            function = self.functions.get(task.name)
+        if function is None:
+            raise HornbeamError(f"this process has no function {task.name!r} any more")
+        return function, _hornbeam.decode(task.args)
+
+    def returned(self, task: _Task, value: Any) -> None:
+        try:
+            _hornbeam.ran(task.number, value)
+        except HornbeamError:
+            self.forget(task)  # the link is lost, which its caller knows
+        except (TypeError, ValueError) as e:
+            self.raised(task, type(e)(f"the result of {task.name!r}: {e}"))
+        else:
+            self.forget(task)
+
+    def raised(self, task: _Task, error: BaseException) -> None:
+        trace = "".join(traceback.format_exception(error))[-TEXT_MAX:]
+        with contextlib.suppress(HornbeamError):
+            _hornbeam.ran_raised(task.number, type(error).__name__, str(error)[:TEXT_MAX], trace)
+        self.forget(task)
+
+    def forget(self, task: _Task) -> None:
+        with self.lock:
+            self.tasks.pop(task.number, None)
+            self.fewer.notify_all()
+
+    def finish(self) -> None:
+        """At the end of the process: no call is taken any more, and those under way may end."""
+        with self.lock:
+            names = list(self.functions)
+        for name in names:
+            with contextlib.suppress(HornbeamError):
+                _hornbeam.provide(name, False)
+        with self.fewer:
+            self.fewer.wait_for(lambda: all(self.hopeless(t) for t in self.tasks.values()), LAST)
+
+    def hopeless(self, task: _Task) -> bool:
+        # A loop that has ended finishes nothing.
+        return task.late() or (task.running is not None and not task.running[0].is_running())
+
+
+def _is_coroutine(function: object) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))
+
+
+def _event_loop() -> asyncio.AbstractEventLoop | None:
+    """The loop that runs, or that a worker will run; None elsewhere."""
+    import asyncio
+
+    with contextlib.suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    if hasattr(sys, "_hornbeam_link") and threading.current_thread() is threading.main_thread():
+        with contextlib.suppress(RuntimeError):
+            return asyncio.get_event_loop()
+    return None
+
+
+_functions = _Functions()
+
+
+def _begin_again() -> None:
+    """In the child of a fork: what its parent registered is the parent's."""
+    _functions = _Functions()
+
+
+def _finish() -> None:
+    _functions.finish()
+
+
+os.register_at_fork(after_in_child=_begin_again)
+atexit.register(_finish)
+
+
+def register(name: str, function: F) -> F:
+    if not callable(function):
+        raise TypeError(f"a function is something that can be called, not {type(function).__name__}")
+    _functions.add(name, function)
+    return function
+
+
+def unregister(name: str) -> bool:
+    return _functions.remove(name)
