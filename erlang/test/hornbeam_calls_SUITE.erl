@@ -38,7 +38,8 @@ all() ->
         erlang_code_calls_functions,
         erlang_code_gets_exceptions_as_they_were,
         a_call_of_erlang_code_is_killed_at_its_timeout,
-        without_the_application_the_error_says_so
+        without_the_application_the_error_says_so,
+        the_examples_of_the_documentation_run
     ].
 
 init_per_testcase(Case, Config) ->
@@ -498,3 +499,33 @@ without_the_application_the_error_says_so(_Config) ->
             fun hornbeam:functions/0, fun() -> hornbeam:call(f, []) end, fun() -> hornbeam:cast(f, []) end
         ]
     ].
+
+the_examples_of_the_documentation_run(_Config) ->
+    Comments = [
+        Example
+     || Module <- ["hornbeam", "hornbeam_names", "hornbeam_near", "hornbeam_rpc_allow"],
+        Example <- blocks("erlang/src/" ++ Module ++ ".erl", "^%% {5}(.*)$")
+    ],
+    true = length(Comments) >= 7,
+    Page = blocks("man/hornbeam.3", "^((?!\\.|.*(import|except|try:|call\\(')).*)$"),
+    true = length(Page) >= 3,
+    lists:foreach(fun run/1, Comments ++ Page).
+
+%% The runs of lines that match, of those that are whole expressions of Erlang and need no Python nor a daemon.
+blocks(File, Pattern) ->
+    {ok, Text} = file:read_file(filename:join(os:getenv("HORNBEAM_SOURCE"), File)),
+    Lines = [
+        case re:run(Line, Pattern, [{capture, [1], list}]) of
+            {match, [Code]} -> Code;
+            nomatch -> ""
+        end
+     || Line <- binary:split(Text, <<"\n">>, [global])
+    ],
+    Blocks = string:split(lists:join("\n", Lines), "\n\n", all),
+    [B || B <- [string:trim(Block) || Block <- Blocks], string:find(B, "hornbeam") =/= nomatch, lists:suffix(").", B),
+        re:run(B, "call_python|:start\\(|:stop\\(") =:= nomatch].
+
+run(Example) ->
+    {ok, Tokens, _} = erl_scan:string(Example),
+    {ok, Expressions} = erl_parse:parse_exprs(Tokens),
+    {value, _, _} = erl_eval:exprs(Expressions, []).
