@@ -258,8 +258,8 @@ handle_info({udp, Notify, _, _, Message}, #s{notify = Notify} = S) ->
     {noreply, told(Message, S)};
 handle_info({timeout, Timer, What}, #s{timer = Timer} = S) ->
     late(What, S#s{timer = none});
-handle_info({timeout, _Old, poll}, S) ->
-    {noreply, polled(S)};
+handle_info({timeout, _Timer, {poll, Port}}, S) ->
+    {noreply, polled(Port, S)};
 handle_info({timeout, _Old, _What}, S) ->
     {noreply, S};
 handle_info(Message, S) ->
@@ -336,7 +336,7 @@ launch(#s{exe = Exe, file = File, dir = Dir, start_ms = Ms} = S) ->
                     {os_pid, OsPid} -> OsPid;
                     undefined -> 0
                 end,
-            _ = erlang:start_timer(?POLL_MS, self(), poll),
+            _ = erlang:start_timer(?POLL_MS, self(), {poll, Port}),
             Started = S#s{
                 port = Port, os_pid = Pid, status = starting, since = hornbeam_clock:ms(), of_worker = <<>>, of_master = <<>>
             },
@@ -362,16 +362,16 @@ ready(#s{waiting = Waiting, served = Served} = S) ->
     set_timer(none, 0, S#s{status = ready, served = true, waiting = []}).
 
 %% A program that an application has started may hold hornbeamd's output open, and the port then tells no end.
-polled(#s{port = none} = S) ->
-    S;
-polled(#s{os_pid = Pid} = S) ->
+polled(Port, #s{port = Port, os_pid = Pid} = S) ->
     case is_alive(Pid) of
         true ->
-            _ = erlang:start_timer(?POLL_MS, self(), poll),
+            _ = erlang:start_timer(?POLL_MS, self(), {poll, Port}),
             S;
         false ->
             ended(unknown, S)
-    end.
+    end;
+polled(_Gone, S) ->
+    S.
 
 is_alive(Pid) ->
     case file:read_file(["/proc/", integer_to_list(Pid), "/stat"]) of
@@ -454,7 +454,7 @@ wait_for_end(#s{port = Port, timer = Timer} = S) ->
         {Port, {data, {End, Line}}} -> wait_for_end(heard(End, Line, S));
         {Port, {exit_status, Status}} -> ended(Status, S);
         {'EXIT', Port, _} -> ended(unknown, S);
-        {timeout, _, poll} -> wait_for_end(polled(S));
+        {timeout, _, {poll, Port}} -> wait_for_end(polled(Port, S));
         {timeout, Timer, drain} -> element(2, late(drain, S))
     end.
 

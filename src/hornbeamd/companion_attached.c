@@ -142,16 +142,9 @@ make(struct hb_master *m, struct hb_error *err)
 
 	a->base = (struct hb_companion){.kind = &hb_companion_attached, .master = m};
 	a->words = event_new(m->base, STDIN_FILENO, EV_READ | EV_PERSIST, on_words, a);
-	if (a->words == NULL) {
-		hb_error_set(err, HB_ERROR_MEMORY, "companion: out of memory");
-		goto fail;
-	}
-	if (m->identity.drop) {
-		hb_error_set(err, HB_ERROR_CONFIG, "user: with --attached it is that of the node; leave user and group out");
-		goto fail;
-	}
-	return &a->base;
-fail:
+	if (a->words != NULL)
+		return &a->base;
+	hb_error_set(err, HB_ERROR_MEMORY, "companion: out of memory");
 	free_attached(&a->base);
 	return NULL;
 }

@@ -180,7 +180,8 @@ serve(struct hb_config *config, const char *file, const struct hb_options *given
 	m.link_path = hb_xasprintf("%s.link", config->control.socket);
 	hb_notify_init();
 	hb_limits_apply(config);
-	if (hb_check_applications(config, file, err) == -1 || open_sockets(&m, config, &options, &control, err) == -1 ||
+	if (hb_check_applications(config, file, err) == -1 ||
+	    hb_check_companion(config, file, options.attached, err) == -1 || open_sockets(&m, config, &options, &control, err) == -1 ||
 	    open_shared(&m, err) == -1 || open_loop(&m, &options, &control, err) == -1) {
 		hb_err("%s", err->text);
 		status = exit_status(err);
@@ -205,7 +206,7 @@ run(const struct hb_options *options)
 	struct hb_config *config = hb_options_load(options, &file, &err);
 	int status;
 
-	if (config == NULL || (options->action == HB_ACTION_CHECK && hb_check_host(config, file, &err) == -1)) {
+	if (config == NULL || (options->action == HB_ACTION_CHECK && hb_check_host(config, file, options->attached, &err) == -1)) {
 		fprintf(stderr, "hornbeamd: %s\n", err.text);
 		hb_config_free(config);
 		return exit_status(&err);

@@ -75,7 +75,8 @@ prepare(struct hb_reload *r, struct hb_error *err)
 	struct hb_generation *next = NULL;
 
 	if (config != NULL && check_fixed(m->config, config, file, err) == 0 &&
-	    hb_check_applications(config, file, err) == 0)
+	    hb_check_applications(config, file, err) == 0 &&
+	    hb_check_companion(config, file, r->options->attached, err) == 0)
 		next = hb_generation_new(config, m->generation, &m->identity, err);
 	if (next == NULL)
 		hb_config_free(config);

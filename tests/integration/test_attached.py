@@ -624,6 +624,19 @@ def test_without_the_option_there_is_no_access_log(serving):
 # hornbeamd --attached by itself.
 
 
+@pytest.mark.parametrize(("config", "args", "cause"), [
+    ({"hooks": {"on_error": "attached"}}, [], "c.yaml: hooks.on_error: 'attached' is for a hornbeamd that a node has started"),
+    ({"user": "root"}, ["--attached"], "c.yaml: user: with --attached it is that of the node; leave it out"),
+    ({"group": "root"}, ["--attached"], "c.yaml: group: with --attached it is that of the node; leave it out"),
+])
+def test_what_cannot_go_together_is_refused(tmp_path, config, args, cause):
+    (tmp_path / "c.yaml").write_text(json.dumps({"apps": [{"app": "a:b"}], "control": {"socket": f"{tmp_path}/s"}, **config}))
+    for more in ["--check"], []:
+        done = subprocess.run([str(BUILD / "hornbeamd"), *args, *more, "-c", str(tmp_path / "c.yaml")], env=environment(),
+                              stdin=subprocess.DEVNULL, check=False, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 78 and cause in done.stderr, done.stderr
+
+
 def test_attached_without_a_node_ends_with_69(tmp_path):
     (tmp_path / "app.py").write_text(APP["app.py"])
     (tmp_path / "c.yaml").write_text(json.dumps({
