@@ -20,15 +20,12 @@ import contextlib
 from asyncio import CancelledError, get_running_loop, shield
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from inspect import isawaitable
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from . import _hornbeam
 from ._errors import HornbeamConnectionError, HornbeamError, HornbeamTimeoutError
 from ._pubsub import Subscription, unsubscribe as _unsubscribe
 from ._state import computing, items_of, keys_of, limit_of, negated, version_of
-
-if TYPE_CHECKING:
-    from asyncio import Future
 
 __all__ = [
     "call",
@@ -226,7 +223,12 @@ async def _subscribed(subscriber: _hornbeam.Subscription, topic: str) -> None:
 
 async def call(name: str, *args: Any, timeout_ms: float = 5000) -> Any:
     """See hornbeam_erlang.call."""
-    return await _stoppable(*_hornbeam.aio_call(name, args, timeout_ms))
+    future, number = _hornbeam.aio_call(name, args, timeout_ms)
+    try:
+        return await future
+    except (CancelledError, GeneratorExit):
+        _hornbeam.aio_cancel(future, number)
+        raise
 
 
 async def cast(name: str, *args: Any) -> None:
@@ -236,7 +238,12 @@ async def cast(name: str, *args: Any) -> None:
 
 async def rpc_call(node: str, module: str, function: str, args: Sequence[Any], timeout_ms: float = 5000) -> Any:
     """See hornbeam_erlang.rpc_call."""
-    return await _stoppable(*_hornbeam.aio_rpc_call(node, module, function, args, timeout_ms))
+    future, number = _hornbeam.aio_rpc_call(node, module, function, args, timeout_ms)
+    try:
+        return await future
+    except (CancelledError, GeneratorExit):
+        _hornbeam.aio_cancel(future, number)
+        raise
 
 
 async def rpc_cast(node: str, module: str, function: str, args: Sequence[Any]) -> None:
@@ -252,11 +259,3 @@ async def node() -> str:
 async def nodes() -> list[str]:
     """See hornbeam_erlang.nodes."""
     return await _hornbeam.aio_nodes()
-
-
-async def _stoppable(future: Future[Any], number: int) -> Any:
-    try:
-        return await future
-    except (CancelledError, GeneratorExit):
-        _hornbeam.aio_cancel(future, number)
-        raise

@@ -1,5 +1,6 @@
 # Real processes, driven through harness.py.
 TESTS += \
+	%D%/test_aio.py \
 	%D%/test_asgi.py \
 	%D%/test_asgi_websocket.py \
 	%D%/test_asyncio_app.py \
