@@ -102,6 +102,7 @@ ERL_TESTS = \
 	hornbeam_cluster_SUITE \
 	hornbeam_embedded_SUITE \
 	hornbeam_linear \
+	hornbeam_hooks_tests \
 	hornbeam_linear_tests \
 	hornbeam_link_SUITE \
 	hornbeam_link_codec_tests \

@@ -41,3 +41,8 @@ check_PROGRAMS += tests/unit/test_worker
 tests_unit_test_worker_SOURCES = tests/unit/test_worker.c
 tests_unit_test_worker_CPPFLAGS = $(UNIT_CPPFLAGS)
 tests_unit_test_worker_LDADD = src/worker/libworker.la src/http/libhttp.la $(UNIT_LIBS)
+
+check_PROGRAMS += tests/unit/test_worker_hooks
+tests_unit_test_worker_hooks_SOURCES = tests/unit/test_worker_hooks.c
+tests_unit_test_worker_hooks_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_worker_hooks_LDADD = src/worker/libworker.la src/http/libhttp.la src/term/libterm.la $(UNIT_LIBS)
