@@ -57,3 +57,5 @@
 -define(HB_OP_WORKERS, 130).
 -define(HB_OP_MASTER_PING, 131).
 -define(HB_OP_RELOAD, 132).
+-define(HB_OP_MASTER_STOP, 133).
+-define(HB_OP_REOPEN_LOGS, 134).

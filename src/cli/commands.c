@@ -116,6 +116,11 @@ const struct cli_command cli_commands[] = {
 	    "Returns when the new workers serve and the old ones finish what they have. Where the\n"
 	    "configuration is wrong or a new worker does not start, all stays as it was, and the cause\n"
 	    "is printed. -t is the time that the new workers get (5m).", 0, 0, NULL, cmd_reload },
+	{ "stop", "", "end the server",
+	    "Requests in progress are finished, as long as timeouts.graceful lets them. Returns when the\n"
+	    "server has ended. -t is the time to wait for that (5m).", 0, 0, NULL, cmd_stop },
+	{ "logs reopen", "", "open the access log again", "After it was moved away, as logrotate does.", 0, 0, NULL,
+	    cmd_logs_reopen },
 	{ "config check", "[FILE]", "check a configuration",
 	    "FILE is " HB_SYSCONFDIR "/hornbeam.yaml unless given; its conf.d is read too.", 0, 1, NULL,
 	    cmd_config_check },

@@ -6,6 +6,7 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cmd_config.c \
 	%D%/cmd_functions.c \
 	%D%/cmd_help.c \
+	%D%/cmd_logs.c \
 	%D%/cmd_nodes.c \
 	%D%/cmd_ping.c \
 	%D%/cmd_publish.c \
@@ -20,6 +21,7 @@ noinst_LTLIBRARIES += %D%/libcli.la
 	%D%/cmd_state_set.c \
 	%D%/cmd_state_ttl.c \
 	%D%/cmd_status.c \
+	%D%/cmd_stop.c \
 	%D%/cmd_subscribe.c \
 	%D%/cmd_topics.c \
 	%D%/cmd_workers.c \

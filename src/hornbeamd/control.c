@@ -20,6 +20,7 @@
 #include "hornbeamd/master.h"
 #include "hornbeamd/reload.h"
 #include "hornbeamd/report.h"
+#include "hornbeamd/workers.h"
 #include "link/evdial.h"
 #include "net/listener.h"
 #include "term/term.h"
@@ -235,6 +236,27 @@ op_reload(struct peer *p, const struct hb_frame *frame)
 	p->reloading = hb_reload_ask(p->control->master->reload, within_ms, on_reloaded, p);
 }
 
+/* Never answered: the connection lasts as long as the master. */
+static void
+op_stop(struct peer *p, const struct hb_frame *frame)
+{
+	const struct ucred *cred = hb_control_client_cred(p->client);
+
+	hb_info("control: process %d of user %u asks for the end", (int)cred->pid, (unsigned)cred->uid);
+	hb_master_stop(p->control->master);
+}
+
+static void
+op_reopen_logs(struct peer *p, const struct hb_frame *frame)
+{
+	struct hb_buf b = new_term();
+
+	hb_info("control: opening the logs again");
+	hb_workers_reopen_logs(p->control->master->workers);
+	hb_term_put_atom(&b, "ok");
+	hb_control_client_reply(p->client, &b, -1);
+}
+
 static const struct {
 	uint8_t op;
 	void (*call)(struct peer *p, const struct hb_frame *frame);
@@ -244,6 +266,8 @@ static const struct {
     {HB_OP_WORKERS, op_workers},
     {HB_OP_MASTER_PING, op_ping},
     {HB_OP_RELOAD, op_reload},
+    {HB_OP_MASTER_STOP, op_stop},
+    {HB_OP_REOPEN_LOGS, op_reopen_logs},
 };
 
 static void
@@ -400,12 +424,13 @@ hb_control_free(struct hb_control *control)
 
 	if (control == NULL)
 		return;
-	while ((p = TAILQ_FIRST(&control->peers)) != NULL)
-		hb_control_client_free(p->client);
 	if (control->readable != NULL)
 		event_free(control->readable);
 	if (control->again != NULL)
 		event_free(control->again);
+	/* Before the clients are let go: for one of them that is the end, and another hornbeamd may start. */
 	hb_listener_close(control->listener, 1);
+	while ((p = TAILQ_FIRST(&control->peers)) != NULL)
+		hb_control_client_free(p->client);
 	free(control);
 }

@@ -69,6 +69,13 @@ drain(struct hb_master *m)
 	hb_master_gone(m);
 }
 
+void
+hb_master_stop(struct hb_master *m)
+{
+	if (m->state == HB_MASTER_STARTING || m->state == HB_MASTER_READY)
+		drain(m);
+}
+
 static void
 stop_now(struct hb_master *m)
 {

@@ -58,6 +58,9 @@ const char *hb_master_state_name(enum hb_master_state state);
 /* Runs until everything has ended.  Returns the exit status. */
 int hb_master_run(struct hb_master *m);
 
+/* Drains, unless it does already, and then ends. */
+void hb_master_stop(struct hb_master *m);
+
 /* What the children report. */
 void hb_master_companion_ready(struct hb_master *m);
 void hb_master_workers_ready(struct hb_master *m);

@@ -12,6 +12,7 @@ TESTS += \
 	%D%/test_cli_faults.py \
 	%D%/test_cli_help.py \
 	%D%/test_cli_run.py \
+	%D%/test_cli_stop.py \
 	%D%/test_cli_subscribe.py \
 	%D%/test_config.py \
 	%D%/test_distribution.py \
