@@ -26,17 +26,16 @@
 %% -doc There is a courier to that hub.
 -spec ensure(Hub :: pid()) -> ok.
 ensure(Hub) ->
-    case hornbeam_topics:courier(Hub) of
-        none -> start(Hub);
-        {Courier, _} -> start_dead(is_process_alive(Courier), Hub)
+    case is_served(Hub, hornbeam_topics:courier(node(Hub))) of
+        true ->
+            ok;
+        false ->
+            {ok, _} = hornbeam_pubsub_sup:start_courier(Hub),
+            ok
     end.
 
-start_dead(true, _Hub) -> ok;
-start_dead(false, Hub) -> start(Hub).
-
-start(Hub) ->
-    {ok, _} = hornbeam_pubsub_sup:start_courier(Hub),
-    ok.
+is_served(Hub, {Courier, _, Hub}) -> is_process_alive(Courier);
+is_served(_Hub, _Other) -> false.
 
 -spec start_link(Hub :: pid()) -> {ok, pid()} | {error, term()}.
 start_link(Hub) ->
@@ -45,17 +44,17 @@ start_link(Hub) ->
 -spec init(Hub :: pid()) -> ok.
 init(Hub) ->
     process_flag(message_queue_data, off_heap),
-    forget(hornbeam_topics:courier(Hub), Hub),
+    ok = forget(hornbeam_topics:courier(node(Hub)), node(Hub)),
     Queue = hornbeam_push:new(),
     Monitor = erlang:monitor(process, Hub),
     ok = hornbeam_topics:add_courier(Hub, self(), Queue),
     proc_lib:init_ack({ok, self()}),
     loop(#courier{hub = Hub, monitor = Monitor, queue = Queue}),
-    hornbeam_topics:remove_courier(Hub, self()).
+    hornbeam_topics:remove_courier(node(Hub), self()).
 
-%% What a courier that was killed has left.
-forget(none, _Hub) -> ok;
-forget({Courier, _}, Hub) -> hornbeam_topics:remove_courier(Hub, Courier).
+%% What a courier that was killed has left, or that of a hub before this one.
+forget(none, _Node) -> ok;
+forget({Courier, _, _}, Node) -> hornbeam_topics:remove_courier(Node, Courier).
 
 loop(#courier{monitor = Monitor, marks = ?MARKS_MAX} = Courier) ->
     receive

@@ -38,7 +38,7 @@ publish(Topic, Content) ->
 -spec deliver(hornbeam_topics:topic(), binary()) -> ok.
 deliver(Topic, Encoded) ->
     {Local, Processes, _} = hornbeam_topics:totals(Topic),
-    Message = message(Topic, {encoded, Encoded}),
+    Message = #message{topic = Topic, encoded = Encoded},
     Decoded =
         try
             needed(Processes, Message)
@@ -47,7 +47,7 @@ deliver(Topic, Encoded) ->
                 ?LOG_WARNING("pubsub: a message of another node is not for Erlang processes: ~ts", [Text]),
                 Message#message{sent = refused}
         end,
-    _ = local(Local, Decoded),
+    _ = Local > 0 andalso pieces(hornbeam_topics:subscribers(Topic), 0, Decoded),
     ok.
 
 %% -doc So many messages of another node did not come here.
@@ -124,20 +124,20 @@ link(Pid, Queue, #message{topic = Topic, frame = Frame} = Message) ->
 %% Subscribers of other nodes get it through their hub.
 remote([], _Announced, _Message) ->
     0;
-remote(Hubs, Announced, Message) ->
-    case [Hub || Hub <- Hubs, node(Hub) =/= node()] of
+remote(Members, Announced, Message) ->
+    case [node(Member) || Member <- Members, node(Member) =/= node()] of
         [] ->
             0;
-        Others ->
+        Nodes ->
             #message{topic = Topic, encoded = Encoded} = encoded(Message),
             Parcel = {publish, hornbeam_topics:own(Topic), hornbeam_topics:own(Encoded)},
-            lists:foreach(fun(Hub) -> carry(Hub, Topic, Parcel, byte_size(Encoded)) end, Others),
+            lists:foreach(fun(Node) -> carry(Node, Topic, Parcel, byte_size(Encoded)) end, Nodes),
             Announced
     end.
 
-carry(Hub, Topic, Parcel, Size) ->
-    case hornbeam_topics:courier(Hub) of
-        {Courier, Queue} ->
+carry(Node, Topic, Parcel, Size) ->
+    case hornbeam_topics:courier(Node) of
+        {Courier, Queue, _Hub} ->
             case hornbeam_push:admit(Queue, byte_size(Topic) + Size) of
                 true -> Courier ! Parcel, ok;
                 false -> hornbeam_topics:drop_for_node(Topic, Courier, Queue)

@@ -2,9 +2,11 @@
 %% removes the subscriptions of links and processes that end, and knows the hubs
 %% of the other nodes.  Publishing on this node does without it.
 %%
-%% It is in the process group of each topic that has a subscriber here (pg, scope
-%% hornbeam_pubsub): that is how other nodes know where to send a message, which
-%% arrives here once and is handed out from here.  Hubs tell each other how many
+%% A process of its own is in the process group of each topic that has a subscriber
+%% here (pg, scope hornbeam_pubsub): that is how other nodes know where to send a
+%% message, which arrives here once and is handed out from here.  There are many such
+%% members for many topics: pg walks a list of all groups of a process for each that
+%% it leaves, which takes a millisecond where there are 20,000.  Hubs tell each other how many
 %% subscribers they have, all of them in the first hello and then what changed.
 %% They learn of each other from the nodes that come: a process that both
 %% monitors a pg group and joins one ends the scope on OTP 25.
@@ -29,12 +31,16 @@
 -define(TRIES, 100).
 -define(WAIT_MS, 10).
 
+%% Processes that are members of groups, at most; each is made when a topic falls to it.
+-define(MEMBERS, 1024).
+
 -define(TOPICS_MAX, 100000).
 -define(SUBSCRIPTIONS_MAX, 1000000).
 
 -type counts() :: #{hornbeam_topics:topic() => pos_integer()}.
 
 -record(hub, {
+    members = #{} :: #{non_neg_integer() => pid()},
     %% Whoever subscribes, and to how many topics; which ones is in the table of the owned.
     watched = #{} :: #{pid() => {Monitor :: reference(), pos_integer()}},
     hubs = #{} :: #{pid() => {Monitor :: reference(), counts()}},
@@ -78,9 +84,9 @@ init([]) ->
     Subscriptions = hornbeam_topics:subscriptions(),
     Watched = lists:foldl(fun own/2, #{}, Subscriptions),
     Topics = lists:usort(hornbeam_topics:known() ++ [Topic || {Topic, _} <- Subscriptions]),
-    _ = [pg:join(?SCOPE, Topic, self()) || Topic <- Topics, hornbeam_topics:recount(Topic) > 0],
+    Hub = lists:foldl(fun join/2, #hub{watched = Watched}, [Topic || Topic <- Topics, hornbeam_topics:recount(Topic) > 0]),
     ok = net_kernel:monitor_nodes(true),
-    {ok, greet(nodes(), #hub{watched = Watched})}.
+    {ok, greet(nodes(), Hub)}.
 
 -spec handle_call(term(), gen_server:from(), #hub{}) -> {reply, ok | {refused, hornbeam_error:class(), binary()}, #hub{}}.
 handle_call({subscribe, Topic, Pid, 0, _Queue}, _From, Hub) ->
@@ -145,16 +151,33 @@ room(Pid, #hub{watched = Watched}) ->
             true
     end.
 
-subscribed(Topic, Pid, Count, {0, Local}, #hub{watched = Watched} = Hub) ->
-    ok = first(Topic, Local - Count),
-    changed(Topic, Hub#hub{watched = own({Topic, Pid}, Watched)});
+subscribed(Topic, Pid, Count, {0, Local}, Hub) ->
+    #hub{watched = Watched} = Joined = first(Topic, Local - Count, Hub),
+    changed(Topic, Joined#hub{watched = own({Topic, Pid}, Watched)});
 subscribed(_Topic, _Pid, Count, {Count, _Local}, Hub) ->
     Hub;
 subscribed(Topic, _Pid, _Count, {_Before, _Local}, Hub) ->
     changed(Topic, Hub).
 
-first(Topic, 0) -> pg:join(?SCOPE, Topic, self());
-first(_Topic, _Others) -> ok.
+first(Topic, 0, Hub) -> join(Topic, Hub);
+first(_Topic, _Others, Hub) -> Hub.
+
+join(Topic, #hub{members = Members} = Hub) ->
+    Number = erlang:phash2(Topic, ?MEMBERS),
+    case Members of
+        #{Number := Member} ->
+            ok = pg:join(?SCOPE, Topic, Member),
+            Hub;
+        _ ->
+            Member = spawn_link(fun member/0),
+            ok = pg:join(?SCOPE, Topic, Member),
+            Hub#hub{members = Members#{Number => Member}}
+    end.
+
+%% It is a name in groups, and does nothing.
+-spec member() -> no_return().
+member() ->
+    receive after infinity -> ok end.
 
 own({Topic, Pid}, Watched) ->
     true = ets:insert(?OWNED, {{Pid, Topic}}),
@@ -169,12 +192,14 @@ unsubscribe(Topic, Pid, #hub{watched = Watched} = Hub) ->
             Hub;
         {_Before, Local} ->
             true = ets:delete(?OWNED, {Pid, Topic}),
-            ok = last(Topic, Local),
+            ok = last(Topic, Local, Hub),
             changed(Topic, Hub#hub{watched = disown(Pid, Watched)})
     end.
 
-last(Topic, 0) -> pg:leave(?SCOPE, Topic, self());
-last(_Topic, _Local) -> ok.
+last(Topic, 0, #hub{members = Members}) ->
+    pg:leave(?SCOPE, Topic, maps:get(erlang:phash2(Topic, ?MEMBERS), Members));
+last(_Topic, _Local, _Hub) ->
+    ok.
 
 disown(Pid, Watched) ->
     case Watched of

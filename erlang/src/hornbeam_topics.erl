@@ -5,7 +5,7 @@
 %%   hornbeam_topics            {{Topic, Pid}, Count, Queue, Dropped}, ordered: those of a
 %%                              topic are neighbours.  Queue is none for an Erlang process.
 %%   hornbeam_topics_totals     {Topic, Local, Processes, Remote, Dropped}
-%%   hornbeam_topics_couriers   {Hub, Courier, Queue}: who carries messages to another node's hub
+%%   hornbeam_topics_couriers   {Node, Courier, Queue, Hub}: who carries messages to that node's hub
 %%   hornbeam_topics_undelivered   {{Courier, Topic}, Dropped}
 -module(hornbeam_topics).
 
@@ -221,22 +221,22 @@ dropped(Topic, Pid) ->
         error:badarg -> 0
     end.
 
-%% -doc Who carries to the hub of another node; none while that is not known here.
--spec courier(Hub :: pid()) -> none | {pid(), hornbeam_push:queue()}.
-courier(Hub) ->
-    case ets:lookup(?COURIERS, Hub) of
-        [{_, Courier, Queue}] -> {Courier, Queue};
+%% -doc Who carries to another node; none while its hub is not known here.
+-spec courier(node()) -> none | {pid(), hornbeam_push:queue(), Hub :: pid()}.
+courier(Node) ->
+    case ets:lookup(?COURIERS, Node) of
+        [{_, Courier, Queue, Hub}] -> {Courier, Queue, Hub};
         [] -> none
     end.
 
 -spec add_courier(Hub :: pid(), pid(), hornbeam_push:queue()) -> ok.
 add_courier(Hub, Courier, Queue) ->
-    true = ets:insert(?COURIERS, {Hub, Courier, Queue}),
+    true = ets:insert(?COURIERS, {node(Hub), Courier, Queue, Hub}),
     ok.
 
--spec remove_courier(Hub :: pid(), pid()) -> ok.
-remove_courier(Hub, Courier) ->
-    true = ets:delete(?COURIERS, Hub),
+-spec remove_courier(node(), pid()) -> ok.
+remove_courier(Node, Courier) ->
+    true = ets:match_delete(?COURIERS, {Node, Courier, '_', '_'}),
     _ = ets:select_delete(?UNDELIVERED, [{{{Courier, '_'}, '_'}, [], [true]}]),
     ok.
 

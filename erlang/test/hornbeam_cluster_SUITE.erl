@@ -219,11 +219,11 @@ a_hub_that_dies_is_known_again(Config) ->
     _ = [2 = hb_peer:call(N, ets, info, [hornbeam_topics_couriers, size]) || N <- Nodes].
 
 kill_couriers() ->
-    [exit(Pid, kill) || {_, Pid, _} <- ets:tab2list(hornbeam_topics_couriers)].
+    [exit(Pid, kill) || {_, Pid, _, _} <- ets:tab2list(hornbeam_topics_couriers)].
 
 couriers_live() ->
     Rows = ets:tab2list(hornbeam_topics_couriers),
-    length(Rows) =:= 2 andalso lists:all(fun({_, Pid, _}) -> is_process_alive(Pid) end, Rows).
+    length(Rows) =:= 2 andalso lists:all(fun({_, Pid, _, _}) -> is_process_alive(Pid) end, Rows).
 
 a_courier_that_dies_is_replaced(Config) ->
     [A, B, _] = Nodes = peers(Config),

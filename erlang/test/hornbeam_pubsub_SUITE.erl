@@ -18,6 +18,8 @@ all() ->
         a_message_has_a_largest_size,
         subscriptions_end_with_their_owner,
         random_publishers_keep_their_order,
+        random_subscriptions_are_counted,
+        a_subscriber_has_a_largest_number_of_topics,
         the_hub_dies_and_nothing_is_lost,
         what_ends_while_the_hub_is_dead_is_removed,
         the_groups_die_and_come_back,
@@ -263,6 +265,74 @@ until_done(Next, Left) ->
         Message -> [Message | until_done(Next, Left)]
     end.
 
+%% Links and processes come, change their minds and go, while the hub dies now and then.
+random_subscriptions_are_counted(Config) ->
+    Topics = [<<"topic ", N>> || N <- "abcdefghij"],
+    Parent = self(),
+    Pids = [
+        spawn_link(fun() ->
+            {Subscribe, Close} = random_subscriber(lists:nth(1 + N rem 2, [link, process]), Config),
+            Model = lists:foldl(fun(_, M) -> random_change(Subscribe, Topics, M) end, #{}, lists:seq(1, 300)),
+            Parent ! {self(), Model},
+            receive stop -> Close() end,
+            Parent ! {self(), stopped}
+        end)
+     || N <- lists:seq(1, 12)
+    ],
+    _ = [begin killed(hornbeam_hub), _ = hornbeam_pubsub:publish(hd(Topics), x) end || _ <- lists:seq(1, 5)],
+    Models = [{Pid, receive {Pid, Model} -> Model after 30000 -> error(late) end} || Pid <- Pids],
+    true = hornbeam_pubsub:topics() =:= model([Model || {_, Model} <- Models]),
+    {Go, Stay} = lists:partition(fun(_) -> rand:uniform(2) =:= 1 end, Models),
+    stop([Pid || {Pid, _} <- Go]),
+    hb_node:eventually(fun() -> hornbeam_pubsub:topics() =:= model([Model || {_, Model} <- Stay]) end),
+    stop([Pid || {Pid, _} <- Stay]),
+    nothing_left().
+
+stop(Pids) ->
+    _ = [Pid ! stop || Pid <- Pids],
+    [receive {Pid, stopped} -> ok after 10000 -> error(late) end || Pid <- Pids].
+
+random_subscriber(link, Config) ->
+    Socket = connect(Config),
+    {
+        fun(Topic, Count) ->
+            ok = hb_client:send(Socket, ?HB_OP_SUBSCRIBE, 9, 0, term_to_binary({Topic, Count})),
+            ok = until_reply(Socket, 9),
+            Count
+        end,
+        fun() -> hb_client:close(Socket) end
+    };
+random_subscriber(process, _Config) ->
+    {
+        fun
+            (Topic, 0) -> ok = hornbeam_pubsub:unsubscribe(Topic), 0;
+            (Topic, _) -> ok = hornbeam_pubsub:subscribe(Topic), 1
+        end,
+        fun() -> ok end
+    }.
+
+random_change(Subscribe, Topics, Model) ->
+    Topic = lists:nth(rand:uniform(length(Topics)), Topics),
+    Model#{Topic => Subscribe(Topic, max(0, rand:uniform(7) - 3))}.
+
+model(Models) ->
+    Sums = lists:foldl(fun(M, Sum) -> maps:merge_with(fun(_, A, B) -> A + B end, M, Sum) end, #{}, Models),
+    [{Topic, Count, 0} || {Topic, Count} <- lists:sort(maps:to_list(Sums)), Count > 0].
+
+a_subscriber_has_a_largest_number_of_topics(_Config) ->
+    Pid = spawn_link(fun() -> receive stop -> ok end end),
+    _ = [ok = hornbeam_pubsub:subscribe(integer_to_binary(N), Pid) || N <- lists:seq(1, 100000)],
+    {'EXIT', {{limit, _}, _}} = catch hornbeam_pubsub:subscribe(<<"one more">>, Pid),
+    ok = hornbeam_pubsub:subscribe(<<"1">>, Pid),
+    ok = hornbeam_pubsub:unsubscribe(<<"1">>, Pid),
+    ok = hornbeam_pubsub:subscribe(<<"one more">>, Pid),
+    ok = hornbeam_pubsub:subscribe(<<"one more">>),
+    1 = hornbeam_pubsub:publish(<<"77">>, x),
+    Pid ! stop,
+    hb_node:eventually(fun() -> hornbeam_pubsub:topics() =:= [{<<"one more">>, 1, 0}] end),
+    ok = hornbeam_pubsub:unsubscribe(<<"one more">>),
+    nothing_left().
+
 killed(Name) ->
     Old = whereis(Name),
     exit(Old, kill),
@@ -312,7 +382,7 @@ what_ends_while_the_hub_is_dead_is_removed(Config) ->
 the_groups_die_and_come_back(Config) ->
     Reader = subscriber(Config, ?TOPIC),
     killed(hornbeam_pubsub),
-    hb_node:eventually(fun() -> [whereis(hornbeam_hub)] =:= pg:get_members(hornbeam_pubsub, ?TOPIC) end),
+    hb_node:eventually(fun() -> length(pg:get_members(hornbeam_pubsub, ?TOPIC)) =:= 1 end),
     1 = hornbeam_pubsub:publish(?TOPIC, x),
     {message, ?TOPIC, x} = hb_client:pushed(Reader),
     hb_client:close(Reader),
