@@ -511,7 +511,7 @@ the_examples_of_the_documentation_run(_Config) ->
     true = length(Page) >= 3,
     lists:foreach(fun run/1, Comments ++ Page).
 
-%% The runs of lines that match, of those that are whole expressions of Erlang and need no Python nor a daemon.
+%% The runs of lines that match, of those that are whole expressions of Erlang and need neither Python nor a daemon.
 blocks(File, Pattern) ->
     {ok, Text} = file:read_file(filename:join(os:getenv("HORNBEAM_SOURCE"), File)),
     Lines = [
@@ -522,7 +522,7 @@ blocks(File, Pattern) ->
      || Line <- binary:split(Text, <<"\n">>, [global])
     ],
     Blocks = string:split(lists:join("\n", Lines), "\n\n", all),
-    [B || B <- [string:trim(Block) || Block <- Blocks], string:find(B, "hornbeam") =/= nomatch, lists:suffix(").", B),
+    [B || B <- [string:trim(Block) || Block <- Blocks], re:run(B, "= .*hornbeam") =/= nomatch, lists:suffix(".", B),
         re:run(B, "call_python|:start\\(|:stop\\(") =:= nomatch].
 
 run(Example) ->
