@@ -71,6 +71,10 @@ hb_subscription_check(const struct hb_subscription *s)
 {
 	struct hb_subscriber_counts counts;
 
+	if (s->subscriber != NULL && !hb_subscriber_is_mine(s->subscriber)) {
+		PyErr_SetString(s->m->client.error, "the subscription belongs to the parent of this process");
+		return -1;
+	}
 	if (s->end == HB_END_OVER || (s->end == HB_END_CLOSED && s->subscriber == NULL)) {
 		hb_subscription_raise_end(s);
 		return -1;
@@ -79,7 +83,7 @@ hb_subscription_check(const struct hb_subscription *s)
 		return 0;
 	if (s->subscriber != NULL) {
 		counts = hb_subscriber_counts(s->subscriber);
-		if (counts.topics > 0 || counts.queued > 0 || !hb_subscriber_is_mine(s->subscriber))
+		if (counts.topics > 0 || counts.queued > 0)
 			return 0;
 	}
 	PyErr_SetString(s->m->client.error, "no topic is subscribed to: nothing can come");

@@ -15,7 +15,7 @@ def publish(topic: str, message: Any) -> int:
     """Sends message to all subscribers of topic; to how many.
 
     topic: 1 to 1,024 bytes in UTF-8.  message: any value that state_set
-    takes, up to 16 MiB; each subscriber gets one of its own.  The number is exact
+    takes, up to 8 MiB; each subscriber gets one of its own.  The number is exact
     for this node, and what the others announced last.  It does not say that
     anybody has read it: see Subscription.dropped.
     Raises TypeError, naming the place in it, where message cannot be sent.

@@ -51,6 +51,7 @@ TESTS += \
 	%D%/test_max_requests.py \
 	%D%/test_nginx.py \
 	%D%/test_pool.py \
+	%D%/test_pubsub.py \
 	%D%/test_python_module.py \
 	%D%/test_request_timeout.py \
 	%D%/test_side_by_side.py \

@@ -7,6 +7,7 @@ TESTS += \
 	%D%/test_convert_properties.py \
 	%D%/test_loop.py \
 	%D%/test_processes.py \
+	%D%/test_pubsub.py \
 	%D%/test_state.py
 EXTRA_DIST += %D%/asyncio_suite.py tests/data/asyncio-exceptions.txt %D%/calls_peer.erl %D%/companion.py %D%/conftest.py %D%/peers.py %D%/term_peer.erl %D%/typed_user.py
 
