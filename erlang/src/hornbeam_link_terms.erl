@@ -26,5 +26,6 @@ scan(<<97, _, Rest/binary>>, Pending, Left) -> scan(Rest, Pending - 1, Left - 1)
 scan(<<98, _:32, Rest/binary>>, Pending, Left) -> scan(Rest, Pending - 1, Left - 1);
 scan(<<110, Size, _, _:Size/binary, Rest/binary>>, Pending, Left) -> scan(Rest, Pending - 1, Left - 1);
 scan(<<111, Size:32, _, _:Size/binary, Rest/binary>>, Pending, Left) -> scan(Rest, Pending - 1, Left - 1);
+scan(<<119, Size, _:Size/binary, Rest/binary>>, Pending, Left) -> scan(Rest, Pending - 1, Left - 1);
 scan(_Bytes, _Pending, _Left) ->
     hornbeam_error:throw(protocol, "the payload is no term that requests are made of").

@@ -242,6 +242,7 @@ _functions = _Functions()
 
 def _begin_again() -> None:
     """In the child of a fork: what its parent registered is the parent's."""
+    global _functions
     _functions = _Functions()
 
 

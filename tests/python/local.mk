@@ -3,6 +3,7 @@ TESTS += \
 	%D%/test_aio.py \
 	%D%/test_asyncio_suite.py \
 	%D%/test_calls.py \
+	%D%/test_functions.py \
 	%D%/test_convert.py \
 	%D%/test_convert_properties.py \
 	%D%/test_loop.py \
