@@ -35,6 +35,7 @@ TESTS += \
 	%D%/test_faults_workers.py \
 	%D%/test_fastapi.py \
 	%D%/test_flask.py \
+	%D%/test_functions.py \
 	%D%/test_hooks.py \
 	%D%/test_hooks_faults.py \
 	%D%/test_http_conformance.py \

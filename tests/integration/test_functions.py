@@ -1,0 +1,212 @@
+"""Python functions of the workers, called by Erlang, the command line, scripts and the workers themselves."""
+
+import os
+import signal
+import threading
+
+import pytest
+from harness import Daemon, eventually
+
+APP = """
+import asyncio, contextvars, os, threading, time
+from hornbeam_erlang import HornbeamError, HornbeamTimeoutError, RemoteError, call, register
+
+var = contextvars.ContextVar("var", default="fresh")
+
+@register("pid")
+def pid():
+    return os.getpid()
+
+@register("total")
+def total(prices):
+    return sum(prices)
+
+@register("hold")
+def hold(seconds):
+    time.sleep(seconds)
+    return os.getpid()
+
+@register("where")
+def where():
+    return threading.current_thread().name, var.set("left") and var.get()
+
+@register("seen")
+def seen():
+    return var.get()
+
+@register("again")
+def again(depth):
+    try:
+        return call("again", depth - 1, timeout_ms=1500) if depth else "bottom"
+    except HornbeamTimeoutError:
+        return "deadline"
+
+stopped = []
+
+@register("later")
+async def later(x):
+    await asyncio.sleep(0.01)
+    return x, threading.current_thread() is threading.main_thread()
+
+@register("forever")
+async def forever():
+    stopped.append("running")
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        stopped.append("cancelled")
+        raise
+
+@register("stopped")
+def was_stopped():
+    return list(stopped)
+
+def answer(path):
+    name, _, argument = path.strip("/").partition("/")
+    return repr(call(name, *([int(argument)] if argument else []), timeout_ms=20000))
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [answer(environ["PATH_INFO"]).encode()]
+
+async def asgi(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        return await send({"type": "lifespan.shutdown.complete"})
+    from hornbeam_erlang import aio
+    if scope["path"].startswith("/blocking/"):
+        body = answer(scope["path"][9:])
+    else:
+        name, _, argument = scope["path"].strip("/").partition("/")
+        body = repr(await aio.call(name, *([int(argument)] if argument else [])))
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": body.encode()})
+"""
+KINDS = {"in place": ("app:application", 1), "pool": ("app:application", 4), "asgi": ("app:asgi", 4)}
+
+
+def daemon_with(kind="pool", **config):
+    app, threads = KINDS[kind]
+    return Daemon(app, files={"app.py": APP}, config={"threads": threads, **config})
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def daemon(request):
+    with daemon_with(request.param) as d:
+        d.kind = request.param
+        yield d
+
+
+def call(d, name, *args, **more):
+    """Through the command line."""
+    return d.hornbeam("call", name, "--json", *args, **more)
+
+
+def test_the_command_line_calls_a_function_of_a_worker(daemon):
+    done = call(daemon, "total", "[1, 2, 3]")
+    assert (done.returncode, done.stdout) == (0, "6\n"), done
+    assert int(call(daemon, "pid").stdout) in daemon.worker_pids()
+
+
+def test_erlang_calls_a_function_of_a_worker(daemon):
+    done = daemon.hornbeam("rpc", "call", "-", "hornbeam", "call_python", "--json", '"total"', "[[4, 5]]")
+    assert (done.returncode, done.stdout) == (0, "9\n"), done
+
+
+def test_an_exception_shows_its_traceback_at_the_command_line(daemon):
+    done = call(daemon, "total", "5")
+    assert done.returncode == 6 and "TypeError" in done.stderr and "total" in done.stderr
+
+
+def test_a_worker_that_calls_itself_answers(daemon):
+    assert daemon.get("/pid").text == str(daemon.worker_pids()[0])
+    assert daemon.get("/again/2").text == "'bottom'"
+
+
+def test_a_cycle_ends_at_its_deadline(daemon):
+    assert daemon.get("/again/1000", timeout=30).text == "'deadline'"
+    assert daemon.get("/pid").status == 200
+
+
+def test_a_call_that_waits_for_its_own_loop_ends_at_its_deadline():
+    with daemon_with("asgi") as d:
+        assert d.get("/blocking/pid").text == str(d.worker_pids()[0])
+        assert d.get("/later/5").text == "(5, True)"
+
+
+def test_coroutines_run_on_the_loop_and_plain_functions_beside_it(daemon):
+    assert daemon.get("/later/7").text == repr((7, daemon.kind == "asgi"))
+    name, _ = eval(daemon.get("/where").text)
+    assert name.startswith("hornbeam-function-")
+    assert daemon.get("/seen").text == "'fresh'"
+
+
+def test_a_slow_function_delays_no_request(daemon):
+    if daemon.kind == "in place":
+        caller = threading.Thread(target=lambda: call(daemon, "hold", "2"))
+        caller.start()
+        for _ in range(5):
+            assert daemon.get("/pid", timeout=1.5).status == 200
+        caller.join()
+    else:
+        slow = threading.Thread(target=lambda: daemon.get("/hold/2"))
+        slow.start()
+        for _ in range(5):
+            assert daemon.get("/pid", timeout=1.5).status == 200
+        slow.join()
+
+
+def test_a_coroutine_that_nobody_waits_for_is_cancelled():
+    for kind in ("pool", "asgi"):
+        with daemon_with(kind) as d:
+            done = d.hornbeam("call", "-t", "300ms", "forever")
+            assert done.returncode == 5, done
+            eventually(lambda d=d: d.get("/stopped").text == "['running', 'cancelled']")
+
+
+def test_calls_are_spread_over_the_workers():
+    with daemon_with(workers=3) as d:
+        eventually(lambda: d.hornbeam("status").returncode == 0)
+        pids = set(d.worker_pids())
+        found = d.python("from hornbeam_erlang import call\nprint([call('pid') for _ in range(30)])")
+        assert set(eval(found.stdout)) == pids, found
+
+
+def test_a_worker_that_is_killed_loses_only_its_calls_and_is_asked_no_more():
+    with daemon_with(workers=2) as d:
+        held = []
+        callers = [threading.Thread(target=lambda: held.append(call(d, "hold", "1"))) for _ in range(2)]
+        for c in callers:
+            c.start()
+        eventually(lambda: len(d.python("").stdout) == 0)
+        first = d.worker_pids()[0]
+        eventually(lambda: d.hornbeam("rpc", "call", "-", "hornbeam_python", "names").returncode == 0)
+        os.kill(first, signal.SIGKILL)
+        for c in callers:
+            c.join()
+        assert all(h.returncode in (0, 3) for h in held), held
+        found = d.python("from hornbeam_erlang import call\nprint([call('pid') for _ in range(10)])")
+        assert found.returncode == 0 and first not in eval(found.stdout), found
+        d.note()
+
+
+def test_a_reload_leaves_no_call_without_an_answer():
+    with daemon_with(workers=2) as d:
+        code = ("import time\nfrom hornbeam_erlang import call\npids = set()\nend = time.monotonic() + 3\n"
+                "while time.monotonic() < end: pids.add(call('pid'))\nprint(len(pids))")
+        found = []
+        caller = threading.Thread(target=lambda: found.append(d.python(code)))
+        caller.start()
+        assert d.hornbeam("reload").returncode == 0
+        caller.join()
+        assert found[0].returncode == 0 and int(found[0].stdout) >= 2, found
+        d.note()
+
+
+def test_the_companion_that_comes_back_knows_the_functions():
+    with daemon_with() as d:
+        os.kill(d.companion_pid(), signal.SIGKILL)
+        eventually(lambda: call(d, "total", "[1]").stdout == "1\n", 20)
+        d.note()
