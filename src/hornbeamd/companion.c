@@ -74,6 +74,12 @@ hb_companion_is_ready(const struct hb_companion *c)
 	return c->state == HB_COMPANION_READY;
 }
 
+int
+hb_companion_reload(struct hb_companion *c, const struct hb_config *config, uint64_t number, struct hb_error *err)
+{
+	return c->kind->reload != NULL ? c->kind->reload(c, config, number, err) : 0;
+}
+
 void
 hb_companion_info(const struct hb_companion *c, struct hb_companion_info *info)
 {

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 #include "common/error.h"
+#include "config/config.h"
 
 struct hb_companion;
 struct hb_companion_kind;
@@ -47,6 +48,12 @@ void hb_companion_kill(struct hb_companion *c);
 void hb_companion_reap(struct hb_companion *c); /* after SIGCHLD */
 bool hb_companion_gone(const struct hb_companion *c);
 bool hb_companion_is_ready(const struct hb_companion *c);
+/*
+ * Hands over what a reload may change of the configuration.  1: hb_reload_told
+ * gets the answer to this number; 0: nobody has to be told; -1 with err.
+ */
+int hb_companion_reload(struct hb_companion *c, const struct hb_config *config, uint64_t number,
+    struct hb_error *err) HB_WARN_UNUSED;
 void hb_companion_info(const struct hb_companion *c, struct hb_companion_info *info);
 const char *hb_companion_state_name(enum hb_companion_state state);
 

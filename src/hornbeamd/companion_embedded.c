@@ -22,6 +22,7 @@
 #include "hornbeamd/epmd.h"
 #include "hornbeamd/erl.h"
 #include "hornbeamd/master.h"
+#include "hornbeamd/reload.h"
 #include "hornbeamd/spawn.h"
 
 enum {
@@ -105,19 +106,31 @@ schedule_start(struct embedded *c)
 static int
 on_answer(struct embedded *c, const void *p, size_t len)
 {
+	struct hb_master *m = c->base.master;
+	struct hb_erl_answer answer;
 	struct hb_error err;
-	int64_t pid;
 
-	if (hb_erl_answer(p, len, &pid, &err) == -1) {
+	if (hb_erl_read(p, len, &answer, &err) == -1) {
 		hb_err("companion: %s", err.text);
 		return -1;
 	}
-	if (c->base.state != HB_COMPANION_STARTING)
-		return 0;
-	set_state(c, HB_COMPANION_READY);
-	c->was_ready = true;
-	hb_info("companion: ready, process %d, after %lld ms", (int)c->pid, (long long)(hb_clock_ms() - c->started_ms));
-	hb_master_companion_ready(c->base.master);
+	switch (answer.word) {
+	case HB_ERL_READY:
+		if (c->base.state != HB_COMPANION_STARTING)
+			break;
+		set_state(c, HB_COMPANION_READY);
+		c->was_ready = true;
+		hb_info("companion: ready, process %d, after %lld ms", (int)c->pid,
+		    (long long)(hb_clock_ms() - c->started_ms));
+		hb_master_companion_ready(m);
+		break;
+	case HB_ERL_RELOADED:
+		hb_reload_told(m->reload, (uint64_t)answer.number, NULL);
+		break;
+	case HB_ERL_REFUSED:
+		hb_reload_told(m->reload, (uint64_t)answer.number, &err);
+		break;
+	}
 	return 0;
 }
 
@@ -218,6 +231,17 @@ send_config(struct embedded *c, struct hb_error *err)
 }
 
 static int
+reload(struct hb_companion *base, const struct hb_config *config, uint64_t number, struct hb_error *err)
+{
+	struct embedded *c = embedded(base);
+
+	if (c->channel == -1)
+		return hb_error_set(err, HB_ERROR_DOWN, "the companion does not run");
+	hb_erl_put_reload(&c->out, config, number);
+	return flush(c, err) == -1 ? -1 : 1;
+}
+
+static int
 start_process(struct embedded *c, struct hb_error *err)
 {
 	int pair[2];
@@ -293,6 +317,7 @@ on_exit_of(struct embedded *c, int status)
 	if (c->channel != -1 && c->base.state == HB_COMPANION_STARTING)
 		on_channel(c->channel, EV_READ, c);
 	close_channel(c);
+	hb_reload_companion_gone(c->base.master->reload);
 	if (c->base.state == HB_COMPANION_STOPPING) {
 		hb_info("companion: process %d ended: %s", (int)pid, how);
 		set_state(c, HB_COMPANION_GONE);
@@ -406,5 +431,6 @@ const struct hb_companion_kind hb_companion_embedded = {
     .stop = stop,
     .kill = stop_at_once,
     .reap = reap,
+    .reload = reload,
     .info = info,
 };

@@ -15,6 +15,8 @@ struct hb_companion_kind {
 	void (*stop)(struct hb_companion *c);
 	void (*kill)(struct hb_companion *c);
 	void (*reap)(struct hb_companion *c); /* NULL: it is no child */
+	/* See hb_companion_reload.  NULL: its configuration is not the master's. */
+	int (*reload)(struct hb_companion *c, const struct hb_config *config, uint64_t number, struct hb_error *err);
 	void (*info)(const struct hb_companion *c, struct hb_companion_info *info);
 };
 

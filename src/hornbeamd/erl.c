@@ -159,22 +159,42 @@ hb_erl_free(struct hb_erl *erl)
 	memset(erl, 0, sizeof *erl);
 }
 
+/* The elements behind the tag.  -1 when they are others. */
+static int
+read_elements(struct hb_term_reader *reader, const char *tag, uint32_t arity, struct hb_erl_answer *out, struct hb_error *err)
+{
+	struct hb_error inner;
+	const unsigned char *text;
+	size_t n;
+	bool failed = strcmp(tag, "failed") == 0;
+
+	if (strcmp(tag, "ready") == 0 || strcmp(tag, "reloaded") == 0) {
+		out->word = strcmp(tag, "ready") == 0 ? HB_ERL_READY : HB_ERL_RELOADED;
+		return arity == 2 && hb_term_want_int(reader, &out->number, &inner) == 0 ? 0 : -1;
+	}
+	if (!failed && strcmp(tag, "refused") != 0)
+		return -1;
+	out->word = HB_ERL_REFUSED;
+	if (arity != (failed ? 2 : 3) || (!failed && hb_term_want_int(reader, &out->number, &inner) == -1) ||
+	    hb_term_want_binary(reader, &text, &n, &inner) == -1)
+		return -1;
+	hb_error_set(err, failed ? HB_ERROR_REMOTE : HB_ERROR_CONFIG, "%.*s", (int)n, (const char *)text);
+	return failed ? 1 : 0;
+}
+
 int
-hb_erl_answer(const void *p, size_t len, int64_t *pid, struct hb_error *err)
+hb_erl_read(const void *p, size_t len, struct hb_erl_answer *out, struct hb_error *err)
 {
 	struct hb_term_reader reader;
 	struct hb_error inner;
-	const unsigned char *text;
 	uint32_t arity;
-	size_t n;
 	char tag[16];
+	int result = -1;
 
-	if (hb_term_open(&reader, p, len, &inner) == -1 || hb_term_want_tuple(&reader, &arity, &inner) == -1 ||
-	    arity != 2 || hb_term_want_atom(&reader, tag, sizeof tag, &inner) == -1)
+	if (hb_term_open(&reader, p, len, &inner) == 0 && hb_term_want_tuple(&reader, &arity, &inner) == 0 &&
+	    hb_term_want_atom(&reader, tag, sizeof tag, &inner) == 0)
+		result = read_elements(&reader, tag, arity, out, err);
+	if (result == -1)
 		return hb_error_set(err, HB_ERROR_PROTOCOL, "unexpected term from the companion");
-	if (strcmp(tag, "ready") == 0 && hb_term_want_int(&reader, pid, &inner) == 0)
-		return 0;
-	if (strcmp(tag, "failed") == 0 && hb_term_want_binary(&reader, &text, &n, &inner) == 0)
-		return hb_error_set(err, HB_ERROR_REMOTE, "%.*s", (int)n, (const char *)text);
-	return hb_error_set(err, HB_ERROR_PROTOCOL, "unexpected term from the companion");
+	return result == 0 ? 0 : -1;
 }

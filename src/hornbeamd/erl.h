@@ -24,7 +24,18 @@ void hb_erl_free(struct hb_erl *erl);
 void hb_erl_put_config(struct hb_buf *out, const struct hb_config *config, const char *link_path);
 /* The same for a change of what may change while the companion runs; it answers with the number. */
 void hb_erl_put_reload(struct hb_buf *out, const struct hb_config *config, uint64_t number);
-/* Reads an answer: 0 with the process id for ready, -1 with err, HB_ERROR_REMOTE when the companion failed. */
-int hb_erl_answer(const void *p, size_t len, int64_t *pid, struct hb_error *err) HB_WARN_UNUSED;
+enum hb_erl_word {
+	HB_ERL_READY,    /* number is the process id */
+	HB_ERL_RELOADED, /* number is that of hb_erl_put_reload; and so the next */
+	HB_ERL_REFUSED   /* err says why */
+};
+
+struct hb_erl_answer {
+	enum hb_erl_word word;
+	int64_t number;
+};
+
+/* Reads an answer.  -1 with err when the companion failed (HB_ERROR_REMOTE), or makes no sense. */
+int hb_erl_read(const void *p, size_t len, struct hb_erl_answer *out, struct hb_error *err) HB_WARN_UNUSED;
 
 #endif

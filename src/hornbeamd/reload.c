@@ -11,6 +11,7 @@
 #include "common/log.h"
 #include "common/str.h"
 #include "hornbeamd/checks.h"
+#include "hornbeamd/companion.h"
 #include "hornbeamd/generation.h"
 #include "hornbeamd/limits.h"
 #include "hornbeamd/master.h"
@@ -21,6 +22,8 @@
 
 /* Keys, or sections, of what is there once and for all: the companion, the sockets of the master, its user. */
 static const char *const fixed[] = {"control.", "erlang.", "state.", "user", "group", NULL};
+/* Those that the companion is told of. */
+static const char *const told[] = {"erlang.connect", "functions", "hooks.", "pubsub.", "rpc.", "log.level", NULL};
 
 struct hb_reload_wait {
 	TAILQ_ENTRY(hb_reload_wait) entry;
@@ -36,6 +39,9 @@ struct hb_reload {
 	struct waits now;   /* wait for the reload under way */
 	struct waits later; /* for the one behind it */
 	struct hb_generation *next; /* NULL: none is under way */
+	uint64_t asked;             /* number of the last question to the companion */
+	bool asking;                /* its answer is awaited */
+	bool changed;               /* it has what is not in force yet */
 	struct event *begin;
 	struct event *deadline;
 	int64_t within_ms;
@@ -43,14 +49,25 @@ struct hb_reload {
 };
 
 static bool
-is_fixed(const char *path)
+is_in(const char *const *list, const char *path)
 {
-	for (const char *const *p = fixed; *p != NULL; p++) {
+	for (const char *const *p = list; *p != NULL; p++) {
 		size_t len = strlen(*p);
 
 		if ((*p)[len - 1] == '.' ? strncmp(path, *p, len) == 0 : strcmp(path, *p) == 0)
 			return true;
 	}
+	return false;
+}
+
+static bool
+concerns_companion(const struct hb_config *now, const struct hb_config *next)
+{
+	const char *path;
+
+	for (size_t i = 0; (path = hb_config_difference(now, next, &i)) != NULL;)
+		if (is_in(told, path))
+			return true;
 	return false;
 }
 
@@ -60,7 +77,7 @@ check_fixed(const struct hb_config *now, const struct hb_config *next, const cha
 	const char *path;
 
 	for (size_t i = 0; (path = hb_config_difference(now, next, &i)) != NULL;)
-		if (is_fixed(path))
+		if (is_in(fixed, path) && !is_in(told, path))
 			return hb_error_set(err, HB_ERROR_CONFIG, "%s%s%s: cannot change at a reload; restart hornbeamd",
 			    file != NULL ? file : "", file != NULL ? ": " : "", path);
 	return 0;
@@ -81,6 +98,31 @@ prepare(struct hb_reload *r, struct hb_error *err)
 	if (next == NULL)
 		hb_config_free(config);
 	return next;
+}
+
+/* Tells the companion without waiting; one that does not run reads the configuration when it starts. */
+static void
+tell_companion(struct hb_reload *r, const struct hb_config *config)
+{
+	struct hb_error err;
+
+	if (r->changed && hb_companion_reload(r->master->companion, config, 0, &err) == -1)
+		hb_info("reload: %s", err.text);
+	r->asking = r->changed = false;
+}
+
+/* Asks the companion whether it can do with the next configuration, where that concerns it. */
+static int
+ask_companion(struct hb_reload *r, struct hb_error *err)
+{
+	int result;
+
+	r->asking = r->changed = false;
+	if (!concerns_companion(r->master->config, r->next->config))
+		return 0;
+	result = hb_companion_reload(r->master->companion, r->next->config, ++r->asked, err);
+	r->asking = r->changed = result == 1;
+	return result == -1 ? -1 : 0;
 }
 
 static void
@@ -152,7 +194,10 @@ on_begin(evutil_socket_t fd, short what, void *arg)
 	hb_limits_apply(r->next->config);
 	tv = (struct timeval){r->within_ms / 1000, r->within_ms % 1000 * 1000};
 	evtimer_add(r->deadline, &tv);
-	hb_workers_renew(r->master->workers, r->next);
+	if (ask_companion(r, &err) == -1)
+		hb_reload_failed(r, &err);
+	else if (!r->asking)
+		hb_workers_renew(r->master->workers, r->next);
 }
 
 /* Nothing of the next generation is left. */
@@ -164,6 +209,7 @@ drop_next(struct hb_reload *r)
 	hb_workers_give_up(r->master->workers);
 	hb_generation_free(next);
 	r->next = NULL;
+	tell_companion(r, r->master->config);
 }
 
 static void
@@ -273,6 +319,7 @@ hb_reload_ready(struct hb_reload *r)
 
 	m->generation = r->next;
 	m->config = r->next->config;
+	tell_companion(r, m->config); /* again: it may have been started anew meanwhile */
 	hb_generation_succeed(r->next, old);
 	hb_log_open("hornbeamd", m->config->log.level);
 	if (m->watch != NULL)
@@ -284,5 +331,32 @@ void
 hb_reload_failed(struct hb_reload *r, const struct hb_error *err)
 {
 	hb_generation_free(r->next);
+	tell_companion(r, r->master->config);
 	over(r, err);
+}
+
+void
+hb_reload_told(struct hb_reload *r, uint64_t number, const struct hb_error *err)
+{
+	if (!r->asking || number != r->asked)
+		return;
+	r->asking = false;
+	if (err == NULL) {
+		hb_workers_renew(r->master->workers, r->next);
+		return;
+	}
+	r->changed = false;
+	hb_reload_failed(r, err);
+}
+
+void
+hb_reload_companion_gone(struct hb_reload *r)
+{
+	struct hb_error err;
+
+	if (!r->asking)
+		return;
+	r->asking = r->changed = false;
+	hb_error_set(&err, HB_ERROR_DOWN, "the companion has ended meanwhile");
+	hb_reload_failed(r, &err);
 }

@@ -1,7 +1,8 @@
 /*
- * Reloading: the configuration is read and checked again, a new generation of
- * workers is started with it, and the old one drains when the new one is
- * ready.  Whatever fails before leaves everything as it was.
+ * Reloading: the configuration is read and checked again, the companion is
+ * told what concerns it, a new generation of workers is started, and the old
+ * one drains when the new one is ready.  Whatever fails before leaves everything
+ * as it was.
  */
 #ifndef HB_HORNBEAMD_RELOAD_H
 #define HB_HORNBEAMD_RELOAD_H
@@ -43,5 +44,8 @@ void hb_reload_stop(struct hb_reload *r);
 /* What the workers report of the next generation. */
 void hb_reload_ready(struct hb_reload *r);
 void hb_reload_failed(struct hb_reload *r, const struct hb_error *err);
+/* What the companion says to hb_companion_reload: err is NULL when it is in force. */
+void hb_reload_told(struct hb_reload *r, uint64_t number, const struct hb_error *err);
+void hb_reload_companion_gone(struct hb_reload *r);
 
 #endif

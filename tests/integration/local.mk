@@ -57,6 +57,7 @@ TESTS += \
 	%D%/test_request_timeout.py \
 	%D%/test_side_by_side.py \
 	%D%/test_reload.py \
+	%D%/test_reload_companion.py \
 	%D%/test_reload_faults.py \
 	%D%/test_run_reload.py \
 	%D%/test_sendfile.py \

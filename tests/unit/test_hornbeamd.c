@@ -249,49 +249,46 @@ START_TEST(companion_is_told_of_functions_hooks_and_the_cluster)
 }
 END_TEST
 
-/* Reads {Tag, Value} with a value that put appends. */
+/* Reads the term of an Erlang text. */
 static int
-answer(const char *tag, void (*put)(struct hb_buf *b), int64_t *pid, struct hb_error *err)
+answer(const char *text, struct hb_erl_answer *out, struct hb_error *err)
 {
 	struct hb_buf b = HB_BUF_INIT;
 	int result;
 
 	hb_term_put_version(&b);
-	hb_term_put_tuple(&b, 2);
-	hb_term_put_atom(&b, tag);
-	put(&b);
-	result = hb_erl_answer(b.data, b.len, pid, err);
+	ck_assert_int_eq(hb_term_from_erl(text, strlen(text), &b, err), 0);
+	result = hb_erl_read(b.data, b.len, out, err);
 	hb_buf_free(&b);
 	return result;
 }
 
-static void
-put_pid(struct hb_buf *b)
-{
-	hb_term_put_int(b, 4711);
-}
-
-static void
-put_cause(struct hb_buf *b)
-{
-	hb_term_put_str(b, "no room");
-}
-
 START_TEST(answers_of_the_companion_are_told_apart)
 {
+	static const char *const nonsense[] = {"{ready, <<\"no room\">>}", "{ready, 1, 2}", "{hello, 4711}", "{ready}", "[]",
+	    "{reloaded, x}", "{refused, <<\"no\">>}", "{refused, 1, no}", "{failed, 1}", "{failed, 1, <<\"no\">>}"};
 	struct hb_error err;
-	int64_t pid;
+	struct hb_erl_answer a;
 
-	ck_assert_int_eq(answer("ready", put_pid, &pid, &err), 0);
-	ck_assert_int_eq(pid, 4711);
-	ck_assert_int_eq(answer("failed", put_cause, &pid, &err), -1);
+	ck_assert_int_eq(answer("{ready, 4711}", &a, &err), 0);
+	ck_assert_int_eq(a.word, HB_ERL_READY);
+	ck_assert_int_eq(a.number, 4711);
+	ck_assert_int_eq(answer("{reloaded, 3}", &a, &err), 0);
+	ck_assert_int_eq(a.word, HB_ERL_RELOADED);
+	ck_assert_int_eq(a.number, 3);
+	ck_assert_int_eq(answer("{refused, 4, <<\"hooks: no\">>}", &a, &err), 0);
+	ck_assert_int_eq(a.word, HB_ERL_REFUSED);
+	ck_assert_int_eq(a.number, 4);
+	ck_assert_str_eq(err.text, "hooks: no");
+	ck_assert_int_eq(err.kind, HB_ERROR_CONFIG);
+	ck_assert_int_eq(answer("{failed, <<\"no room\">>}", &a, &err), -1);
 	ck_assert_int_eq(err.kind, HB_ERROR_REMOTE);
 	ck_assert_str_eq(err.text, "no room");
-	ck_assert_int_eq(answer("ready", put_cause, &pid, &err), -1);
-	ck_assert_int_eq(err.kind, HB_ERROR_PROTOCOL);
-	ck_assert_int_eq(answer("hello", put_pid, &pid, &err), -1);
-	ck_assert_int_eq(err.kind, HB_ERROR_PROTOCOL);
-	ck_assert_int_eq(hb_erl_answer("hello", 5, &pid, &err), -1);
+	for (size_t i = 0; i < sizeof nonsense / sizeof *nonsense; i++) {
+		ck_assert_int_eq(answer(nonsense[i], &a, &err), -1);
+		ck_assert_int_eq(err.kind, HB_ERROR_PROTOCOL);
+	}
+	ck_assert_int_eq(hb_erl_read("hello", 5, &a, &err), -1);
 	ck_assert_int_eq(err.kind, HB_ERROR_PROTOCOL);
 }
 END_TEST
