@@ -3,8 +3,8 @@
 import json
 
 import pytest
-from harness import eventually
-from hook_modules import KINDS, daemon
+from harness import SOURCE, eventually
+from hook_modules import KINDS, compile_module, daemon
 from http_client import Reader
 from ws_client import Client, Refused
 
@@ -283,3 +283,16 @@ def test_a_pass_through_hook_changes_nothing(tmp_path):
         assert seen["path"] == "/a" and seen["own"] is None
         assert d.get("/raise").status == 500
         assert d.get("/file").body == b"f" * 300000
+
+
+def test_the_example_of_the_manual(tmp_path):
+    page = (SOURCE / "man" / "hornbeam-hooks.7").read_text()
+    literal, = (part.partition(".Ed\n")[0] for part in page.split(".Bd -literal\n") if part.startswith("-module(shop_hooks)"))
+    compile_module(tmp_path, "shop_hooks", literal.replace("\\e", "\\"))
+    with daemon(tmp_path, "pool") as d:
+        r = d.get("/private/a")
+        assert (r.status, r.body, r.headers["www-authenticate"]) == (401, b"Who are you?\n", "Bearer")
+        r = d.get("/private/a", headers={"Authorization": "Bearer me"})
+        assert r.json()["own"]["user"] == "me" and r.headers["x-frame-options"] == "DENY"
+        assert (d.get("/raise").status, d.get("/raise").body) == (500, b"Something went wrong.\n")
+        eventually(lambda: "/raise: {python_error," in d.log())
