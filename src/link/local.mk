@@ -41,6 +41,11 @@ tests_unit_test_link_evented_SOURCES = tests/unit/test_link_evented.c tests/unit
 tests_unit_test_link_evented_CPPFLAGS = $(UNIT_CPPFLAGS) $(EVENT_CFLAGS)
 tests_unit_test_link_evented_LDADD = src/link/liblinkev.la $(LINK_TEST_LIBS) $(EVENT_LIBS)
 
+check_PROGRAMS += tests/unit/test_link_mux
+tests_unit_test_link_mux_SOURCES = tests/unit/test_link_mux.c tests/unit/fake_link.c tests/unit/fake_link.h
+tests_unit_test_link_mux_CPPFLAGS = $(UNIT_CPPFLAGS)
+tests_unit_test_link_mux_LDADD = $(LINK_TEST_LIBS)
+
 check_PROGRAMS += tests/unit/test_link_threads
 tests_unit_test_link_threads_SOURCES = tests/unit/test_link_threads.c tests/unit/fake_link.c tests/unit/fake_link.h
 tests_unit_test_link_threads_CPPFLAGS = $(UNIT_CPPFLAGS)
