@@ -1,7 +1,8 @@
 %% Hornbeam for Erlang code: the start of Python applications in this node, and
 %% the functions that Python calls by name.
 %%
-%%     {ok, _} = hornbeam:start("shop.wsgi:application", #{bind => "0.0.0.0:8080", workers => 4}),
+%%     {ok, _} = hornbeam:start("shop.wsgi:application", #{bind => "0.0.0.0:8080", workers => 4}).
+%%
 %%     ok = hornbeam:register_function(add, fun([A, B]) -> A + B end),
 %%     ok = hornbeam:register_function(get_user, user_db, get),
 %%     3 = hornbeam:call(add, [1, 2]).
