@@ -17,6 +17,7 @@ all() ->
         a_hub_that_dies_is_known_again,
         a_courier_that_dies_is_replaced,
         a_node_that_hangs_holds_nobody,
+        much_passes_to_a_node_that_keeps_up,
         a_message_that_only_python_can_read
     ].
 
@@ -273,6 +274,21 @@ a_node_that_hangs_holds_nobody(Config) ->
     50001 = hornbeam_pubsub_SUITE:in_order(Link, 0, 50001),
     1 = publish(A, {50002, x}),
     50002 = hornbeam_pubsub_SUITE:in_order(Link, 50001, 50002).
+
+%% Many times what may wait on the way.
+much_passes_to_a_node_that_keeps_up(Config) ->
+    [A, B, _] = Nodes = peers(Config),
+    Link = subscriber(B),
+    counted(Nodes, 1),
+    Bytes = rand:bytes(200000),
+    _ = [
+        begin
+            1 = publish(A, {N, Bytes}),
+            {message, ?TOPIC, {N, Bytes}} = hb_client:pushed(Link)
+        end
+     || N <- lists:seq(1, 200)
+    ],
+    [{?TOPIC, 1, 0}] = hb_peer:call(B, hornbeam_pubsub, topics, []).
 
 %% What no Erlang process can be given goes to the links of the other node all the same.
 a_message_that_only_python_can_read(Config) ->

@@ -65,6 +65,7 @@ static const struct line lines[] = {
 	{ "memory", "{memory.total}, OTP {otp}, node {node}", true },
 	{ "state", "{state.keys} keys ({state.ttls} with a time to live), {state.bytes}", true },
 	{ "reads", "{state.hits} found, {state.misses} not found", true },
+	{ "topics", "{pubsub.topics} with {pubsub.subscribers} subscribers, messages dropped {pubsub.dropped}", true },
 	{ "links", "{links}", true },
 };
 
