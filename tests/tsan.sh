@@ -55,9 +55,10 @@ link="src/link/client.c src/link/conn.c src/link/dial.c src/link/frame.c src/lin
 	src/link/opening.c src/link/sync.c"
 
 echo "1..3"
-# shellcheck disable=SC2086,SC2046 # several words
+# shellcheck disable=SC2086 # several words
 try test_link_threads "the blocking client has" \
 	$link tests/unit/fake_link.c tests/unit/test_link_threads.c
+# shellcheck disable=SC2086 # several words
 try test_link_push "the push connection has" \
 	$link src/link/push*.c tests/unit/fake_link.c tests/unit/test_link_push.c
 try test_worker_threads "the worker's threads have" \

@@ -2,6 +2,8 @@
 #include <sys/queue.h>
 #undef TAILQ_FOREACH
 #define TAILQ_FOREACH(var, head, field) for (var = (head)->tqh_first; var; var = var->field.tqe_next)
+#undef LIST_FOREACH
+#define LIST_FOREACH(var, head, field) for (var = (head)->lh_first; var; var = var->field.le_next)
 #undef TAILQ_FOREACH_REVERSE
 #define TAILQ_FOREACH_REVERSE(var, head, name, field) \
 	for (var = *(((struct name *)(head)->tqh_last)->tqh_last); var; var = *(((struct name *)var->field.tqe_prev)->tqh_last))

@@ -5,6 +5,7 @@
  */
 #include "common/clock.h"
 #include "module.h"
+#include "py/coroutine.h"
 
 struct hb_awaited {
 	PyObject_HEAD
@@ -110,7 +111,6 @@ begin_wait(struct hb_awaited *a)
 {
 	struct hb_module *m = a->s->m;
 	struct hb_loop_watch *watch;
-	PyAsyncMethods *methods;
 	bool elsewhere;
 
 	if (hb_watch_get(m, &watch) == -1)
@@ -128,9 +128,7 @@ begin_wait(struct hb_awaited *a)
 	a->future = PyObject_CallMethodNoArgs(watch->loop, m->pubsub.create_future);
 	if (a->future == NULL)
 		return -1;
-	methods = Py_TYPE(a->future)->tp_as_async;
-	a->iter = methods != NULL && methods->am_await != NULL ? methods->am_await(a->future)
-	                                                       : PyObject_GetIter(a->future);
+	a->iter = hb_coroutine_await(a->future);
 	if (a->iter == NULL || set_timer(a, watch->loop) == -1)
 		return -1;
 	TAILQ_INSERT_TAIL(&a->s->awaited, a, link);
@@ -276,15 +274,9 @@ static PyObject *
 awaited_throw(PyObject *self, PyObject *args)
 {
 	struct hb_awaited *a = (struct hb_awaited *)self;
-	PyObject *type = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : Py_None;
 
 	give_up(a);
-	if (PyExceptionInstance_Check(type))
-		PyErr_SetObject((PyObject *)Py_TYPE(type), type);
-	else if (PyExceptionClass_Check(type))
-		PyErr_SetObject(type, PyTuple_GET_SIZE(args) > 1 ? PyTuple_GET_ITEM(args, 1) : NULL);
-	else
-		PyErr_SetString(PyExc_TypeError, "throw() takes an exception");
+	hb_coroutine_raise(args);
 	return NULL;
 }
 

@@ -32,7 +32,7 @@ struct hb_subscription {
 	struct hb_process *process; /* borrowed; NULL: it has ended */
 	struct hb_subscriber *subscriber;
 	enum hb_end end;
-	TAILQ_HEAD(, hb_awaited) awaited; /* who waits on a loop */
+	TAILQ_HEAD(hb_awaited_list, hb_awaited) awaited; /* who waits on a loop */
 	LIST_ENTRY(hb_subscription) link; /* of the process */
 };
 
@@ -42,7 +42,7 @@ struct hb_process {
 	pid_t pid;
 	enum hb_end end;
 	struct hb_subscription *own; /* of subscribe() and receive_pubsub(); NULL: not made yet */
-	LIST_HEAD(, hb_subscription) subscriptions;
+	LIST_HEAD(hb_subscriptions, hb_subscription) subscriptions;
 };
 
 enum { HB_PUBSUB_CACHE = 64 };

@@ -17,7 +17,7 @@ the companion stops the function that call or rpc_call began.
 from __future__ import annotations
 
 import contextlib
-from asyncio import CancelledError, get_running_loop, shield
+from asyncio import CancelledError, Future, get_running_loop, shield
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from inspect import isawaitable
 from typing import Any, TypeVar, overload
@@ -214,10 +214,15 @@ async def subscription(*topics: str) -> AsyncIterator[Subscription]:
 async def _subscribed(subscriber: _hornbeam.Subscription, topic: str) -> None:
     """The companion's answer comes to a thread, which waits for it."""
     asked = get_running_loop().run_in_executor(None, subscriber.subscribe, topic)
+
+    def take_back(done: Future[None]) -> None:
+        if done.exception() is None:
+            subscriber.unsubscribe(topic)
+
     try:
         await shield(asked)
     except CancelledError:
-        asked.add_done_callback(lambda done: done.exception() or subscriber.unsubscribe(topic))
+        asked.add_done_callback(take_back)
         raise
 
 

@@ -40,7 +40,7 @@ struct hb_topic {
 	bool dirty;       /* in push->dirty: n has to be said */
 	unsigned holders; /* who will look at it again */
 	uint32_t n;
-	LIST_HEAD(, hb_member) members;
+	LIST_HEAD(hb_members, hb_member) members;
 	struct hb_push_waits waits; /* for the reply to what is to be said */
 	TAILQ_ENTRY(hb_topic) link;
 	size_t len;
@@ -73,7 +73,7 @@ struct hb_subscriber {
 	size_t bytes;
 	struct hb_message **ring;
 	size_t cap, first;
-	LIST_HEAD(, hb_member) members;
+	struct hb_members members;
 	struct hb_push_waits waits;
 	TAILQ_ENTRY(hb_subscriber) link;
 	TAILQ_ENTRY(hb_subscriber) of_watch; /* while woken */
@@ -83,7 +83,7 @@ struct hb_push_watch {
 	struct hb_push *push;
 	int poller; /* epoll, of the bell and the connection */
 	int bell;
-	TAILQ_HEAD(, hb_subscriber) woken;
+	TAILQ_HEAD(hb_subscribers, hb_subscriber) woken;
 	LIST_ENTRY(hb_push_watch) link;
 };
 
@@ -98,15 +98,15 @@ struct hb_push {
 	struct hb_sync sync;
 	unsigned forks;
 	struct hb_push_waits waits;
-	TAILQ_HEAD(, hb_subscriber) subscribers;
-	LIST_HEAD(, hb_push_watch) watches;
+	struct hb_subscribers subscribers;
+	LIST_HEAD(hb_push_watches, hb_push_watch) watches;
 	struct hb_subscriber *listener;
 	uint64_t serial;
 
 	/* push_topics.c */
 	struct hb_topic **topics; /* by hash */
 	size_t topics_cap, topics_count;
-	TAILQ_HEAD(, hb_topic) dirty;
+	TAILQ_HEAD(hb_topics, hb_topic) dirty;
 
 	/* The dial. */
 	struct hb_dial dial;
@@ -128,7 +128,7 @@ struct hb_push {
 	bool more;     /* in has more frames */
 	struct hb_push_watch *reading; /* whose loop reads right now */
 	uint32_t last_id;
-	TAILQ_HEAD(, hb_push_request) requests;
+	TAILQ_HEAD(hb_push_requests, hb_push_request) requests;
 	struct hb_buf out;
 	size_t out_off;
 	struct hb_frame head; /* of into */

@@ -126,8 +126,6 @@ bool hb_py_asgi_take_lost(struct hb_py_asgi_call *c);
 int hb_py_asgi_call_init(struct hb_py_asgi *asgi);
 /* A new call, blank but for its functions. */
 struct hb_py_asgi_call *hb_py_asgi_call_alloc(struct hb_py *py);
-/* Raises what throw(*args) is to raise. */
-void hb_py_raise_given(PyObject *args);
 
 /* awaitable.c */
 int hb_py_await_init(struct hb_py_asgi *asgi);

@@ -4,6 +4,7 @@
  * KeyboardInterrupt stop here: asyncio would end its loop with them.
  */
 #include "py/asgi.h"
+#include "py/coroutine.h"
 
 static int
 check_server(const struct hb_py_asgi_call *c)
@@ -175,19 +176,6 @@ coroutine_next(PyObject *self)
 	return coroutine_send(self, Py_None);
 }
 
-void
-hb_py_raise_given(PyObject *args)
-{
-	PyObject *type = PyTuple_GET_SIZE(args) > 0 ? PyTuple_GET_ITEM(args, 0) : Py_None;
-
-	if (PyExceptionInstance_Check(type))
-		PyErr_SetObject((PyObject *)Py_TYPE(type), type);
-	else if (PyExceptionClass_Check(type))
-		PyErr_SetObject(type, PyTuple_GET_SIZE(args) > 1 ? PyTuple_GET_ITEM(args, 1) : NULL);
-	else
-		PyErr_SetString(PyExc_TypeError, "throw() takes an exception");
-}
-
 static PyObject *
 coroutine_throw(PyObject *self, PyObject *args)
 {
@@ -196,7 +184,7 @@ coroutine_throw(PyObject *self, PyObject *args)
 	PyObject *method, *result = NULL, *before;
 
 	if (c->ended)
-		hb_py_raise_given(args);
+		hb_coroutine_raise(args);
 	if (c->ended || check_step(c) == -1)
 		return NULL;
 	Py_INCREF(self);
@@ -215,7 +203,7 @@ coroutine_throw(PyObject *self, PyObject *args)
 		}
 	} else {
 		PyErr_Clear(); /* not started, or an iterator that knows nothing of it */
-		hb_py_raise_given(args);
+		hb_coroutine_raise(args);
 	}
 	hb_py_current_run(before);
 	c->stepping = false;

@@ -6,6 +6,7 @@
  */
 #include "common/clock.h"
 #include "py/asgi.h"
+#include "py/coroutine.h"
 #include "py/loop.h"
 
 enum {
@@ -71,14 +72,11 @@ static int
 begin_wait(struct hb_py_await *a)
 {
 	struct hb_py_asgi_call *c = a->call;
-	PyAsyncMethods *methods;
 
 	a->future = hb_py_loop_future(c->py);
 	if (a->future == NULL)
 		return -1;
-	methods = Py_TYPE(a->future)->tp_as_async;
-	a->iter = methods != NULL && methods->am_await != NULL ? methods->am_await(a->future)
-	                                                       : PyObject_GetIter(a->future);
+	a->iter = hb_coroutine_await(a->future);
 	if (a->iter == NULL) {
 		Py_CLEAR(a->future);
 		return -1;
@@ -215,7 +213,7 @@ await_throw(PyObject *self, PyObject *args)
 	a->over = true;
 	Py_CLEAR(a->message);
 	stop_waiting(a);
-	hb_py_raise_given(args);
+	hb_coroutine_raise(args);
 	return NULL;
 }
 

@@ -13,6 +13,7 @@ noinst_LTLIBRARIES += %D%/libpy.la
 	%D%/asgi_ws.c \
 	%D%/awaitable.c \
 	%D%/call.c %D%/call.h \
+	%D%/coroutine.h \
 	%D%/current.c %D%/current.h \
 	%D%/detect.c %D%/detect.h \
 	%D%/environ.c %D%/environ.h \

@@ -10,11 +10,14 @@ from hornbeam_erlang import (
     Atom,
     HornbeamConnectionError,
     HornbeamTimeoutError,
+    Subscription,
     aio,
     call,
     cast,
     node,
     nodes,
+    publish,
+    receive_pubsub,
     rpc_call,
     rpc_cast,
     state_add,
@@ -31,6 +34,9 @@ from hornbeam_erlang import (
     state_set,
     state_set_multi,
     state_ttl,
+    subscribe,
+    subscription,
+    unsubscribe,
 )
 
 
@@ -63,6 +69,31 @@ def calls() -> None:
     assert_type(rpc_call("worker@gpu-server", "ml_model", "predict", [[1.5]], timeout_ms=30000), Any)
     rpc_cast(node(), "logger", "log", ("info", "text"))
     assert_type(nodes(), "list[str]")
+
+
+def topics() -> None:
+    subscribe("news")
+    assert_type(publish("news", {"a": [1]}), int)
+    assert_type(receive_pubsub(timeout=0.5), Any)
+    unsubscribe("news")
+    with subscription("news", "sport") as s:
+        assert_type(s.receive(1), "tuple[str, Any] | None")
+        for topic, _message in s:
+            assert_type(topic, str)
+        assert_type(s.dropped + s.gaps, int)
+
+
+async def topics_without_blocking() -> None:
+    await aio.subscribe("news")
+    assert_type(await aio.receive_pubsub(), Any)
+    async with aio.subscription("news") as s:
+        assert_type(s, Subscription)
+        assert_type(await s.get(), "tuple[str, Any]")
+        assert_type(await s.get(timeout=1), "tuple[str, Any] | None")
+        task = asyncio.create_task(s.get())
+        async for topic, _message in s:
+            assert_type(topic, str)
+        await asyncio.wait({task}, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def number() -> int:
