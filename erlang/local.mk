@@ -98,6 +98,7 @@ ERL_TESTS = \
 	hb_peer \
 	hb_shout \
 	hb_tap \
+	hornbeam_attached_tests \
 	hornbeam_calls_SUITE \
 	hornbeam_cluster_SUITE \
 	hornbeam_embedded_SUITE \

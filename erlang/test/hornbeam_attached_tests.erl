@@ -1,0 +1,63 @@
+%% The parts of a start from Erlang that need no daemon: options, JSON, lines of the log.
+-module(hornbeam_attached_tests).
+
+-include_lib("eunit/include/eunit.hrl").
+
+json(Term) -> iolist_to_binary(hornbeam_json:encode(Term)).
+
+json_has_every_kind_test() ->
+    ?assertEqual(<<"[null,true,false,1,-2.5,\"a\",[],{}]">>, json([null, true, false, 1, -2.5, <<"a">>, [], #{}])),
+    ?assertEqual(<<"{\"a\":{\"b\":[1]},\"c\":2}">>, json(#{<<"c">> => 2, <<"a">> => #{<<"b">> => [1]}})).
+
+json_escapes_what_yaml_does_not_take_test() ->
+    ?assertEqual(<<"\"\\\"\\\\\\u000a\\u007f\\u0085\\u2028\"">>, json(<<"\"\\\n", 127, 16#85/utf8, 16#2028/utf8>>)),
+    ?assertEqual(<<"\"", 16#e4/utf8, 16#1f600/utf8, "\"">>, json(<<16#e4/utf8, 16#1f600/utf8>>)).
+
+config(Options) ->
+    {ok, #{config := Config}} = hornbeam_attached_options:read(maps:merge(#{mounts => #{"/" => "a:b"}}, Options)),
+    Config.
+
+times_are_seconds_or_text_with_a_unit_test() ->
+    Request = fun(T) -> maps:get(<<"request">>, maps:get(<<"timeouts">>, config(#{timeout => T}))) end,
+    ?assertEqual(<<"30000ms">>, Request(30)),
+    ?assertEqual(<<"250ms">>, Request(0.25)),
+    ?assertEqual(<<"2h">>, Request("2h")),
+    ?assertMatch({error, {bad_option, timeout, _}}, hornbeam_attached_options:read(#{mounts => #{"/" => "a:b"}, timeout => 3601})).
+
+addresses_have_many_forms_test() ->
+    Listen = fun(B) -> maps:get(<<"listen">>, config(#{bind => B})) end,
+    ?assertEqual([<<"127.0.0.1:80">>], Listen(80)),
+    ?assertEqual([<<"[::]:80">>], Listen({{0, 0, 0, 0, 0, 0, 0, 0}, 80})),
+    ?assertEqual([<<"0.0.0.0:80">>, <<"unix:/x">>], Listen(["0.0.0.0:80", <<"unix:/x">>])),
+    ?assertEqual([<<"10.0.0.1:1">>], Listen(<<"10.0.0.1:1">>)).
+
+options_win_over_config_and_stand_beside_it_test() ->
+    Config = config(#{keepalive => 1, config => #{timeouts => #{keepalive => "9s", body => "8s"}, "log" => #{level => debug}}}),
+    ?assertEqual(#{<<"keepalive">> => <<"1000ms">>, <<"body">> => <<"8s">>}, maps:get(<<"timeouts">>, Config)),
+    ?assertEqual(#{<<"level">> => <<"debug">>, <<"access">> => <<"off">>}, maps:get(<<"log">>, Config)).
+
+a_log_line_is_taken_apart_test() ->
+    Line = hornbeam_attached_log:parse(<<"2026-11-22T17:42:36.469Z error worker 0[21918]: app: oh [1]: no">>),
+    ?assertEqual(
+        #{level => error, process => <<"worker 0">>, pid => <<"21918">>, text => <<"app: oh [1]: no">>,
+          time => 1795369356469000},
+        Line
+    ).
+
+what_is_no_log_line_is_a_notice_test() ->
+    Lines = [
+        <<>>, <<"hello">>, <<"2026-11-22T17:42:36.469Z error worker">>, <<"2026-11-22T17:42:36.469Z fatal w[1]: x">>,
+        <<"2026-11-22T17:42:36.469Z info w[x]: y">>, <<"2026-99-22T17:42:36.469Z info w[1]: y">>,
+        <<"127.0.0.1 - - [22/Nov/2026:17:40:58 +0000] \"GET / HTTP/1.1\" 200 2">>
+    ],
+    [?assertEqual(#{level => notice, text => L}, hornbeam_attached_log:parse(L)) || L <- Lines].
+
+no_bytes_break_the_reading_of_lines_test() ->
+    _ = rand:seed(exsss, 7),
+    [
+        begin
+            #{level := _, text := Text} = hornbeam_attached_log:parse(rand:bytes(rand:uniform(200))),
+            true = is_binary(unicode:characters_to_binary(Text))
+        end
+     || _ <- lists:seq(1, 2000)
+    ].
