@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hornbeamd/cookie.h"
 #include "hornbeamd/identity.h"
 #include "py/venv.h"
 
@@ -57,6 +58,7 @@ hb_check_host(const struct hb_config *config, const char *file, bool attached, s
 {
 	struct hb_identity identity;
 	gid_t group;
+	int result = 0;
 
 	if (hb_check_applications(config, file, err) == -1 || hb_check_companion(config, file, attached, err) == -1)
 		return -1;
@@ -66,6 +68,9 @@ hb_check_host(const struct hb_config *config, const char *file, bool attached, s
 		return 0; /* who the daemon will run as is root's to say */
 	if (hb_identity_resolve(&identity, config, err) == -1)
 		return -1;
+	/* a cookie that is not there will be made */
+	if (!attached && access(config->erlang.cookie_file, F_OK) == 0)
+		result = hb_cookie_check(config, &identity, err);
 	hb_identity_free(&identity);
-	return 0;
+	return result;
 }

@@ -10,12 +10,20 @@ reads standard input.  Each test has an epmd of its own, by ERL_EPMD_PORT.
 import os
 import pathlib
 import socket
+import struct
 import subprocess
 
 from harness import SLOW, descendants, eventually
 
 ERL = os.environ.get("ERL", "erl")
 LIFE = 'spawn(fun() -> io:get_line(""), halt() end), io:format("up~n").'
+
+
+def tuple_of(address):
+    """An IP address as an Erlang term."""
+    if ":" in address:
+        return "{" + ",".join(f"16#{g:x}" for g in struct.unpack("!8H", socket.inet_pton(socket.AF_INET6, address))) + "}"
+    return "{" + address.replace(".", ",") + "}"
 
 
 class Beam:
@@ -28,7 +36,7 @@ class Beam:
         listen = listen or (host if host.replace(".", "").isdigit() else "127.0.0.1")
         self.args = [ERL, "-noshell", "-name" if "." in host else "-sname", name, "-setcookie", cookie,
                      "-start_epmd", "false", *(["-erl_epmd_port", str(port)] if port else []),
-                     "-kernel", "inet_dist_use_interface", "{" + listen.replace(".", ",") + "}",
+                     "-kernel", "inet_dist_use_interface", tuple_of(listen),
                      *args, "-eval", LIFE]
         self.proc = None
 

@@ -7,6 +7,7 @@ import pathlib
 import pwd
 import re
 import signal
+import socket
 import stat
 import subprocess
 
@@ -90,6 +91,22 @@ def test_nodes_find_each_other_by_epmd_and_are_kept_connected(cookie, host):
         assert log.count(f"cluster: worker@{host} is connected") == 2
         assert log.count(f"cluster: worker@{host} has gone") == 2
         assert log.count("it is tried again") == 1
+
+
+def has_ipv6_localhost():
+    try:
+        return any(a[4][0] == "::1" for a in socket.getaddrinfo("localhost", 0, socket.AF_INET6))
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not has_ipv6_localhost(), reason="localhost is no IPv6 address here")
+def test_nodes_connect_by_ipv6(cookie):
+    port = free_port()
+    with cluster(cookie, node="shop@localhost", listen="::1", epmd=port) as d:
+        with Beam("worker@localhost", COOKIE, epmd=port, listen="::1", args=["-proto_dist", "inet6_tcp"]):
+            assert rpc(d, "worker@localhost", "erlang", "node") == "worker@localhost"
+        assert all(is_loopback(a) for a in listeners(d.proc.pid))
 
 
 def test_cluster_without_epmd_has_one_port(cookie):
@@ -289,9 +306,18 @@ def test_cookie_that_is_none_or_no_secret_is_refused(tmp_path, text, mode, statu
 def test_cookie_of_another_user_is_refused(tmp_path):
     path = cookie_file(tmp_path)
     os.chown(path, pwd.getpwnam("nobody").pw_uid, -1)
-    status, log = fails(cluster(path))
+    d = cluster(path)
+    status, log = fails(d)
     assert status == 77
     assert f"erlang.cookie_file: {path} belongs to another user" in log
+    check = Daemon(config=d.config)
+    try:
+        check.args = ["--check"]
+        check.launch()
+        assert check.wait() == 77
+        assert f"hornbeamd: erlang.cookie_file: {path} belongs to another user" in check.log()
+    finally:
+        check.stop()
 
 
 def test_cookie_that_cannot_be_made_is_an_error(tmp_path):
