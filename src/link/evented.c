@@ -46,6 +46,7 @@ struct hb_evlink {
 	struct hb_buf out;
 	size_t out_off;
 	uint32_t last_id;
+	bool batched; /* what is to be sent waits for a flush */
 	int64_t retry_at, backoff;
 	struct hb_error why;
 	struct hb_evcall *calls[BUCKETS];
@@ -388,7 +389,7 @@ enqueue(struct hb_evlink *link, struct hb_buf *request, struct hb_error *err)
 		link->out.failed = false; /* what is in it stands: only this request found no room */
 		return hb_error_set(err, HB_ERROR_MEMORY, "out of memory");
 	}
-	if (link->fd != -1)
+	if (link->fd != -1 && !link->batched)
 		event_add(link->writable, NULL);
 	return 0;
 }
@@ -487,4 +488,17 @@ void
 hb_evlink_forked(struct hb_evlink *link)
 {
 	hb_fd_close(&link->fd);
+}
+
+void
+hb_evlink_batch(struct hb_evlink *link)
+{
+	link->batched = true;
+}
+
+void
+hb_evlink_flush(struct hb_evlink *link)
+{
+	if (link->fd != -1 && link->out_off < link->out.len && !event_pending(link->writable, EV_WRITE, NULL))
+		on_writable(link->fd, EV_WRITE, link);
 }

@@ -51,6 +51,13 @@ void hb_evcall_abandon(struct hb_evcall *call);
  */
 void hb_evcall_wait_until(struct hb_evcall *call, int64_t until);
 
+/*
+ * From now on requests wait until hb_evlink_flush, which whoever runs the loop calls before each wait: all of
+ * them go out in one write, and none waits for the loop to find the socket writable.
+ */
+void hb_evlink_batch(struct hb_evlink *link);
+void hb_evlink_flush(struct hb_evlink *link);
+
 /* The descriptor of the connection, -1: there is none. */
 int hb_evlink_fd(const struct hb_evlink *link);
 /* In the child of a fork: closes its copy of the connection; the link is not used there any more. */

@@ -45,6 +45,13 @@ hb_hooks_start(struct hb_worker *w)
 		.link = hb_evlink_new(w->base, path, &hello),
 		.fd = -1,
 	};
+	hb_evlink_batch(h->link);
+}
+
+void
+hb_hooks_flush(struct hb_worker *w)
+{
+	hb_evlink_flush(w->hooks->link);
 }
 
 void

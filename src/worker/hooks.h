@@ -42,6 +42,8 @@ struct hb_hook {
 /* Where hooks are configured: w->hooks, NULL otherwise. */
 void hb_hooks_start(struct hb_worker *w);
 void hb_hooks_stop(struct hb_worker *w);
+/* Before the loop waits: what hooks are asked goes out. */
+void hb_hooks_flush(struct hb_worker *w);
 /* In the child of a fork. */
 void hb_hooks_forked(struct hb_worker *w);
 

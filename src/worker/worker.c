@@ -281,6 +281,8 @@ leave(struct hb_worker *w)
 static void
 wait_for_events(struct hb_worker *w, bool block)
 {
+	if (w->hooks != NULL)
+		hb_hooks_flush(w); /* which may find that there is no companion, and so make requests ready */
 	if (!TAILQ_EMPTY(&w->ready) || !TAILQ_EMPTY(&w->again) || !TAILQ_EMPTY(&w->noted))
 		block = false;
 	if (block && w->pool != NULL && !hb_pool_may_sleep(w))
