@@ -62,8 +62,12 @@ checked(Name, Returned, Check) ->
         Check(Returned)
     catch
         throw:{bad_return, Text} ->
-            failed(Name, {bad_return, Returned}, [Text, io_lib:format("; it returned ~0tP", [Returned, 40])])
+            failed(Name, {bad_return, Returned}, [Text, io_lib:format("; it returned ~0tP", [shown(Returned), 40])])
     end.
+
+%% There are secrets in what a request holds.
+shown(Map) when is_map(Map) -> maps:without([headers, query, request, body], Map);
+shown(Other) -> Other.
 
 failed(Name, Error, Text) ->
     may_log() andalso ?LOG_ERROR("hooks: ~s: ~ts", [Name, Text]),

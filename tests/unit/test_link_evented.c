@@ -11,6 +11,7 @@
 #include "link/client.h"
 #include "link/evdial.h"
 #include "link/evented.h"
+#include "term/term.h"
 #include "unit.h"
 
 static const struct hb_hello hello = {"client", "test", 1, 2, 4711};
@@ -351,6 +352,97 @@ START_TEST(output_to_a_deaf_companion_is_bounded)
 }
 END_TEST
 
+/* Answers nothing; the flag becomes the id that a cancel names. */
+static void
+serve_cancels(struct fake *f, int fd, int nth)
+{
+	struct hb_buf buf = HB_BUF_INIT;
+	struct hb_frame frame;
+	struct hb_term_reader r;
+	struct hb_error err;
+	int64_t id;
+
+	if (fake_hello(f, fd, PACKAGE_VERSION))
+		while (fake_read(f, fd, &buf, &frame))
+			if (frame.op == HB_OP_CANCEL && hb_term_open(&r, frame.payload, frame.len, &err) == 0 &&
+			    hb_term_want_int(&r, &id, &err) == 0)
+				atomic_store(&f->flag, (int)id);
+	hb_buf_free(&buf);
+}
+
+static void
+loop_until_requests(int wanted)
+{
+	int64_t end = hb_clock_ms() + 60000;
+
+	while (atomic_load(&fake.requests) < wanted) {
+		ck_assert_int_lt(hb_clock_ms(), end);
+		event_base_loopexit(base, &(struct timeval){0, 20000});
+		event_base_loop(base, EVLOOP_ONCE);
+	}
+}
+
+START_TEST(companion_is_told_of_a_call_that_is_abandoned)
+{
+	struct told told = {0}, other = {0};
+	struct hb_evcall *call;
+	struct hb_error err;
+
+	prepare(serve_cancels);
+	ck_assert_ptr_nonnull(ask("a", 0, &other, &err));
+	call = ask("b", 0, &told, &err);
+	loop_until_requests(2);
+	hb_evcall_abandon(call);
+	hb_evcall_abandon(NULL);
+	loop_until_requests(3);
+	fake_await(&fake, 2); /* the second call */
+	ck_assert_int_eq(told.times + other.times, 0);
+	stop();
+}
+END_TEST
+
+START_TEST(call_waits_a_moment_longer_than_its_deadline)
+{
+	int64_t began = hb_clock_ms();
+	struct told told = {0};
+	struct hb_evcall *call;
+	struct hb_error err;
+
+	prepare(serve_cancels);
+	call = ask("a", 1, &told, &err);
+	hb_evcall_wait_until(call, began + 300);
+	loop_until(&told.times, 1);
+	ck_assert_int_eq(told.kind, HB_ERROR_TIMEOUT);
+	ck_assert_int_ge(hb_clock_ms() - began, 290);
+	stop();
+}
+END_TEST
+
+START_TEST(batched_requests_wait_for_the_flush)
+{
+	struct told first = {0}, told = {0};
+	struct hb_error err;
+
+	prepare(serve_echo);
+	hb_evlink_batch(link_);
+	ck_assert_int_eq(hb_evlink_fd(link_), -1);
+	ck_assert_ptr_nonnull(ask("a", 0, &first, &err)); /* for which there is no connection yet */
+	loop_until(&first.times, 1);
+	ck_assert_int_ge(hb_evlink_fd(link_), 0);
+	for (int i = 0; i < 3; i++)
+		ck_assert_ptr_nonnull(ask("b", 0, &told, &err));
+	event_base_loop(base, EVLOOP_NONBLOCK);
+	ck_assert_int_eq(atomic_load(&fake.requests), 1);
+	hb_evlink_flush(link_);
+	hb_evlink_flush(link_);
+	loop_until(&told.times, 3);
+	ck_assert_int_eq(atomic_load(&fake.requests), 4);
+	hb_buf_free(&first.payload);
+	hb_buf_free(&told.payload);
+	stop();
+}
+END_TEST
+
 Suite *
 unit_suite(void)
 {
@@ -366,6 +458,9 @@ unit_suite(void)
 	tcase_add_test(t, absent_companion_is_found_once_it_listens);
 	tcase_add_test(t, callback_may_free_the_link);
 	tcase_add_test(t, output_to_a_deaf_companion_is_bounded);
+	tcase_add_test(t, companion_is_told_of_a_call_that_is_abandoned);
+	tcase_add_test(t, call_waits_a_moment_longer_than_its_deadline);
+	tcase_add_test(t, batched_requests_wait_for_the_flush);
 	suite_add_tcase(s, t);
 	return s;
 }
