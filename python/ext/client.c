@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "py/waiting.h"
 #include "term/term.h"
 
 enum { KEPT_SIZE = 64 * 1024 }; /* a larger buffer is given back after its call */
@@ -142,6 +143,10 @@ options_of(const struct hb_client *c)
 static int
 make_link(struct hb_client *c)
 {
+	PyObject *capsule = PySys_GetObject(HB_PY_WAITING);
+
+	if (capsule != NULL && (c->waiting = PyCapsule_GetPointer(capsule, HB_PY_WAITING)) == NULL)
+		return -1;
 	struct hb_link_options options;
 
 	if (hb_client_settle(c) == -1)
@@ -232,12 +237,18 @@ int
 hb_client_call(struct hb_client *c, enum hb_link_op op, struct hb_scratch *s, int64_t timeout)
 {
 	struct hb_error err;
+	int64_t deadline;
 	int result;
 
 	if (c->link == NULL && make_link(c) == -1)
 		return -1;
 	Py_BEGIN_ALLOW_THREADS
-	result = hb_link_call(c->link, op, &s->request, hb_clock_ms() + timeout, &s->reply, &err);
+	deadline = hb_clock_ms() + timeout;
+	if (c->waiting != NULL)
+		c->waiting->begin(deadline);
+	result = hb_link_call(c->link, op, &s->request, deadline, &s->reply, &err);
+	if (c->waiting != NULL)
+		c->waiting->end();
 	Py_END_ALLOW_THREADS
 	if (result == -1)
 		hb_client_raise(c, &err);

@@ -25,6 +25,7 @@ struct hb_client {
 	/* Which companion this process belongs to; role is NULL until configure, or the first call, says. */
 	enum hb_link_via via;
 	char *path, *role; /* path is NULL where hb_link_locate finds it */
+	const struct hb_py_waiting *waiting; /* of the worker; NULL elsewhere */
 	struct hb_link *link; /* made by the first call, kept to the end of the process: threads may be in it */
 	struct hb_push *push; /* made and kept as link */
 	size_t queue;         /* messages of a subscriber, 0: the default */

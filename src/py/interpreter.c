@@ -16,6 +16,7 @@
 #include "py/stacks.h"
 #include "py/state.h"
 #include "py/venv.h"
+#include "py/waiting.h"
 #include "py/wrapper.h"
 
 PyTypeObject *
@@ -169,6 +170,16 @@ set_link(const char *path)
 	return rc;
 }
 
+static int
+set_waiting(const struct hb_py_waiting *waiting)
+{
+	PyObject *capsule = PyCapsule_New((void *)(uintptr_t)waiting, HB_PY_WAITING, NULL);
+	int rc = capsule != NULL ? PySys_SetObject(HB_PY_WAITING, capsule) : -1;
+
+	Py_XDECREF(capsule);
+	return rc;
+}
+
 struct hb_py *
 hb_py_start(const struct hb_py_options *o, struct hb_error *err)
 {
@@ -192,7 +203,7 @@ hb_py_start(const struct hb_py_options *o, struct hb_error *err)
 	py->lifespan_timeout = o->lifespan_timeout;
 	if (hb_py_names_init(&py->names) == -1 || hb_py_input_init(py) == -1 || hb_py_errors_init(py) == -1 ||
 	    hb_py_wrapper_init(py) == -1 || hb_py_call_init(py) == -1 || set_path(o) == -1 ||
-	    set_link(o->link_path) == -1 || hb_py_current_init(py, o->pubsub_queue) == -1 || watch_forks(py) == -1 || hb_py_loop_init(py) == -1) {
+	    set_link(o->link_path) == -1 || set_waiting(o->waiting) == -1 || hb_py_current_init(py, o->pubsub_queue) == -1 || watch_forks(py) == -1 || hb_py_loop_init(py) == -1) {
 		hb_py_take_exception(err, HB_ERROR_SYSTEM, "worker: Python does not start");
 		hb_py_stop(py);
 		return NULL;

@@ -28,7 +28,7 @@ noinst_LTLIBRARIES += %D%/libpy.la
 	%D%/stacks.c %D%/stacks.h \
 	%D%/thread.c \
 	%D%/suspended.c %D%/suspended.h \
-	%D%/venv.c %D%/venv.h \
+	%D%/venv.c %D%/venv.h %D%/waiting.h \
 	%D%/watch.c %D%/watch.h \
 	%D%/wrapper.c %D%/wrapper.h \
 	%D%/wsgi.c

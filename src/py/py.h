@@ -10,6 +10,8 @@
 enum hb_py_interface { HB_PY_AUTO, HB_PY_WSGI, HB_PY_ASGI };
 enum hb_py_lifespan { HB_PY_LIFESPAN_AUTO, HB_PY_LIFESPAN_ON, HB_PY_LIFESPAN_OFF };
 
+struct hb_py_waiting;
+
 struct hb_py_options {
 	const char *const *path; /* in front of sys.path */
 	size_t path_count;
@@ -21,7 +23,8 @@ struct hb_py_options {
 	enum hb_py_lifespan lifespan;
 	int64_t lifespan_timeout; /* milliseconds */
 	size_t pubsub_queue;     /* messages that a subscriber keeps */
-	const struct hb_py_server *server; /* borrowed for good */
+	const struct hb_py_waiting *waiting; /* borrowed for good, as the next */
+	const struct hb_py_server *server;
 };
 
 /* Starts the interpreter and enters it.  NULL: err says why (HB_ERROR_CONFIG: the venv). */

@@ -14,6 +14,7 @@
 #include "common/fd.h"
 #include "common/log.h"
 #include "common/str.h"
+#include "worker/overdue.h"
 #include "worker/state.h"
 
 /* A checkout's module, else the installed one. */
@@ -41,6 +42,7 @@ set_python(struct hb_worker *w)
 		.lifespan = (enum hb_py_lifespan)c->lifespan,
 		.lifespan_timeout = c->timeouts.lifespan,
 		.pubsub_queue = c->pubsub.queue,
+		.waiting = &hb_overdue_waiting,
 		.server = &w->server,
 	};
 	struct hb_error err;

@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/str.h"
+#include "py/waiting.h"
 #include "worker/accept.h"
 #include "worker/pool.h"
 #include "worker/retire.h"
@@ -111,7 +112,16 @@ void
 hb_overdue_forked(struct hb_worker *w)
 {
 	w->watchdog = NULL;
+	hb_watch_forked();
 }
+
+static void
+begin_waiting(int64_t until)
+{
+	hb_watch_wait(until * 1000);
+}
+
+const struct hb_py_waiting hb_overdue_waiting = {begin_waiting, hb_watch_waited};
 
 void
 hb_overdue_busy(struct hb_worker *w)

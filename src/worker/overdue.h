@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct hb_conn;
+struct hb_py_waiting;
 struct hb_worker;
 
 /* Starts to watch the loop's thread and those of the pool, which have been started. */
@@ -28,6 +29,9 @@ void hb_overdue_begin(struct hb_conn *c);
 void hb_overdue_end(struct hb_conn *c);
 /* It goes on with its response, and now waits for so many milliseconds at most before the next part. */
 void hb_overdue_progress(struct hb_conn *c, int64_t waits);
+
+/* Of the calls that hornbeam_erlang makes on any thread. */
+extern const struct hb_py_waiting hb_overdue_waiting;
 
 /* On the loop, once the pool has woken it: acts upon threads that were caught. */
 void hb_overdue_check(struct hb_worker *w);

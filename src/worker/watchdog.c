@@ -35,6 +35,15 @@ struct hb_watchdog {
 	struct hb_watched *watched[];
 };
 
+/* What this thread is watched by. */
+static _Thread_local struct {
+	struct hb_watchdog *d; /* NULL: it is not */
+	struct hb_watched *w;
+	unsigned waits; /* how deep it is in hb_watch_wait */
+	int64_t set;    /* the deadline from there, 0: none */
+	int64_t left;   /* microseconds, for afterwards */
+} here;
+
 /* The first deadline that is set; INT64_MAX: none. */
 static int64_t
 earliest(const struct hb_watchdog *d)
@@ -191,6 +200,8 @@ tell(struct hb_watchdog *d, int64_t deadline)
 void
 hb_watch_begin(struct hb_watchdog *d, struct hb_watched *w, struct hb_conn *conn, int64_t deadline)
 {
+	here.d = d;
+	here.w = w;
 	if (d == NULL)
 		return;
 	w->conn = conn;
@@ -213,10 +224,45 @@ hb_watch_extend(struct hb_watchdog *d, struct hb_watched *w, int64_t deadline)
 void
 hb_watch_end(struct hb_watchdog *d, struct hb_watched *w)
 {
+	here.d = NULL;
 	if (d == NULL || atomic_exchange(&w->deadline, HB_WATCH_NOTHING) != HB_WATCH_CAUGHT)
 		return;
 	pthread_mutex_lock(&d->lock);
 	pthread_mutex_unlock(&d->lock);
+}
+
+void
+hb_watch_wait(int64_t until)
+{
+	int64_t before;
+
+	if (here.waits++ > 0 || here.d == NULL)
+		return;
+	before = atomic_load(&here.w->deadline);
+	here.left = before - hb_clock_us();
+	here.set = before > 0 && here.left > 0 ? until + here.left : 0;
+	/* Later than before, so the watchdog need not be told. */
+	if (here.set != 0 && (here.set < before || !atomic_compare_exchange_strong(&here.w->deadline, &before, here.set)))
+		here.set = 0;
+}
+
+void
+hb_watch_waited(void)
+{
+	int64_t deadline, set = here.set;
+
+	if (--here.waits > 0 || here.d == NULL || set == 0)
+		return;
+	deadline = hb_clock_us() + here.left;
+	here.set = 0;
+	if (atomic_compare_exchange_strong(&here.w->deadline, &set, deadline))
+		tell(here.d, deadline);
+}
+
+void
+hb_watch_forked(void)
+{
+	here.d = NULL;
 }
 
 void

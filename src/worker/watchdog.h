@@ -38,6 +38,16 @@ void hb_watch_extend(struct hb_watchdog *d, struct hb_watched *w, int64_t deadli
 /* The connection is not looked at any more when this returns. */
 void hb_watch_end(struct hb_watchdog *d, struct hb_watched *w);
 
+/*
+ * On any thread: one that is watched waits until then (microseconds) for what
+ * has a deadline of its own, and has the time that was left to it once it is
+ * over.  They may be nested.
+ */
+void hb_watch_wait(int64_t until);
+void hb_watch_waited(void);
+/* After a fork, in the child: this thread is not watched any more. */
+void hb_watch_forked(void);
+
 /* Calls look(arg, conn) if w has been caught and is still at it, which it stays meanwhile. */
 void hb_watch_look(struct hb_watchdog *d, struct hb_watched *w, void (*look)(struct hb_conn *conn));
 

@@ -10,6 +10,7 @@ from harness import ASAN, Daemon, alive, eventually, read_all
 UNIT = 2 if ASAN else 1
 HANGS = """
 import ctypes, os, time
+from hornbeam_erlang import rpc_call
 
 def sleeper():
     time.sleep(60)
@@ -29,6 +30,11 @@ def stuck():
 def application(environ, start_response):
     path = environ['PATH_INFO']
     if path == '/sleep':
+        sleeper()
+    if path == '/call':
+        rpc_call('local', 'timer', 'sleep', [int(environ['QUERY_STRING'])], timeout_ms=30000)
+    if path == '/call-and-sleep':
+        rpc_call('local', 'timer', 'sleep', [int(environ['QUERY_STRING'])], timeout_ms=30000)
         sleeper()
     if path == '/gil':
         keeper_of_the_gil()
@@ -101,6 +107,20 @@ def test_in_place_the_request_is_named_with_its_stack_and_the_worker_replaced(pa
         log = d.log()
         assert f"GET {path}: nothing came of it in time" in log
         assert f"in {function}" in log and f"process {pid} ended: exit status 75" in log
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_time_inside_a_call_counts_against_the_deadline_of_the_call(threads):
+    with hanging(threads, {"timeouts": {"graceful": "2s"}}) as d:
+        pid, = d.worker_pids()
+        assert d.get(f"/call?{2500 * UNIT}").text == "quick"
+        assert d.worker_pids() == [pid]
+        # What was left before the call is left after it.
+        hangs = Background(d, f"/call-and-sleep?{2500 * UNIT}")
+        answer = hangs.result()
+        assert answer == b"" if threads == 1 else answer.startswith(b"HTTP/1.1 504 ")
+        assert "in sleeper" in d.log()
+        replaced(d, pid)
 
 
 def test_what_was_answered_before_a_request_hung_in_place_is_not_lost():
