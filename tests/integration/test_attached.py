@@ -13,7 +13,7 @@ import time
 
 import pytest
 from erlang_node import Node
-from harness import BUILD, PYTHON, SLOW, alive, descendants, environment, eventually, free_port, pause
+from harness import BUILD, PRELOAD, PYTHON, SLOW, alive, descendants, environment, eventually, free_port, pause
 
 APP = {
     "app.py": """
@@ -153,6 +153,7 @@ def test_stop_lets_requests_in_progress_finish():
             n.eval('hornbeam_state:set(<<"slow">>, false).')
             assert slow.communicate(timeout=20 * SLOW)[0] == "done"
         assert n.eval("receive {stopped, R} -> R end.") == "ok"
+        assert "did not end by itself" not in n.log()
 
 
 def test_a_second_start_tells_of_the_first(serving):
@@ -236,6 +237,19 @@ def test_a_hornbeamd_that_cannot_come_back_is_tried_again_with_growing_pauses():
         (n.app / "away.py").rename(n.app / "app.py")
         wait_for_status(n, "ready")
         assert n.get("/").status == 200
+
+
+def test_stop_between_two_tries():
+    with node() as n:
+        n.start_app()
+        (first,) = n.daemons()
+        (n.app / "app.py").unlink()
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: "starting another in 400 ms" in n.log(), 30)
+        assert n.eval("hornbeam:stop().") == "ok"
+        eventually(lambda: not n.daemons())
+        assert not list(n.runtime.iterdir())
+        assert n.eval("hornbeam:stop().") == "{error,not_started}"
 
 
 def test_the_end_is_seen_where_a_program_of_the_application_holds_the_output_open():
@@ -466,7 +480,7 @@ def test_reload_takes_new_code():
 
 def test_a_script_uses_the_state_of_the_node(serving):
     code = "import hornbeam_erlang as h; h.state_set('script', [1, 'two']); print(h.state_get('script'))"
-    env = environment(HORNBEAM_SOCKET=str(serving.control()))
+    env = environment(HORNBEAM_SOCKET=str(serving.control()), **PRELOAD)
     done = subprocess.run([PYTHON, "-c", code], env=env, check=False, capture_output=True, text=True, timeout=60)
     assert done.stdout == "[1, 'two']\n", done.stderr
     assert serving.eval('hornbeam_state:get(<<"script">>).') == '[1,<<"two">>]'
