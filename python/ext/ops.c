@@ -45,14 +45,14 @@ hb_op_ask(struct hb_module *m, const struct hb_op *op, PyObject *const *args, Py
 PyObject *
 hb_op_read(struct hb_module *m, const struct hb_op *op, const void *payload, size_t len, PyObject *arg)
 {
-	hb_reader *read = op->read;
 	struct hb_term_reader r;
 	struct hb_error err;
 	PyObject *result = NULL;
 
 	if (hb_term_open(&r, payload, len, &err) == 0)
-		result = read(m, &r, arg, &err);
+		result = op->read(m, &r, arg, &err);
 	if (result == NULL && !PyErr_Occurred())
 		hb_client_raise(&m->client, &err);
+	/* cppcheck-suppress returnDanglingLifetime ; an object keeps nothing of its reader */
 	return result;
 }
