@@ -15,7 +15,7 @@ struct hb_awaited {
 	PyObject *timer;
 	int64_t deadline; /* 0: none */
 	TAILQ_ENTRY(hb_awaited) link;
-	bool listed;
+	bool listed; /* in the list of s, which owns a reference: nothing else may hold a task that waits */
 	bool iterating;
 	bool begun;
 	bool over;
@@ -30,15 +30,24 @@ struct hb_loop_watch {
 	struct hb_loop_watch *next;  /* owned */
 };
 
+/* Its owner has a reference of its own. */
+static void
+unlist(struct hb_awaited *a)
+{
+	if (!a->listed)
+		return;
+	TAILQ_REMOVE(&a->s->awaited, a, link);
+	a->listed = false;
+	Py_DECREF(a);
+}
+
 static void
 wake(struct hb_awaited *a)
 {
 	struct hb_pubsub *p = &a->s->m->pubsub;
 	PyObject *future = Py_XNewRef(a->future), *done;
 
-	if (a->listed)
-		TAILQ_REMOVE(&a->s->awaited, a, link);
-	a->listed = false;
+	unlist(a);
 	done = future != NULL ? PyObject_CallMethodNoArgs(future, p->done) : NULL;
 	if (done == Py_False) {
 		Py_DECREF(done);
@@ -55,9 +64,7 @@ stop_waiting(struct hb_awaited *a)
 {
 	PyObject *timer = a->timer, *done;
 
-	if (a->listed)
-		TAILQ_REMOVE(&a->s->awaited, a, link);
-	a->listed = false;
+	unlist(a);
 	a->timer = NULL;
 	Py_CLEAR(a->iter);
 	Py_CLEAR(a->future);
@@ -131,7 +138,7 @@ begin_wait(struct hb_awaited *a)
 	a->iter = hb_coroutine_await(a->future);
 	if (a->iter == NULL || set_timer(a, watch->loop) == -1)
 		return -1;
-	TAILQ_INSERT_TAIL(&a->s->awaited, a, link);
+	TAILQ_INSERT_TAIL(&a->s->awaited, (struct hb_awaited *)Py_NewRef((PyObject *)a), link);
 	a->listed = true;
 	return 0;
 }
