@@ -423,7 +423,7 @@ late(start, #s{start_ms = Ms} = S) ->
     {noreply, over({timeout, unicode:characters_to_binary(Text)}, close_port(killed(S)))};
 late(drain, S) ->
     ?LOG_WARNING("attached: hornbeamd, process ~b, did not end by itself; killing it", [S#s.os_pid]),
-    {noreply, stopped(close_port(killed(S)))};
+    {noreply, killed(S)};
 late(unclaimed, S) ->
     {stop, normal, S}.
 
@@ -455,7 +455,7 @@ wait_for_end(#s{port = Port, timer = Timer} = S) ->
         {Port, {exit_status, Status}} -> ended(Status, S);
         {'EXIT', Port, _} -> ended(unknown, S);
         {timeout, _, {poll, Port}} -> wait_for_end(polled(Port, S));
-        {timeout, Timer, drain} -> element(2, late(drain, S))
+        {timeout, Timer, drain} -> wait_for_end(element(2, late(drain, S#s{timer = none})))
     end.
 
 close_port(#s{port = none} = S) ->

@@ -151,9 +151,10 @@ def test_stop_lets_requests_in_progress_finish():
             wait_for_status(n, "draining")
             assert slow.poll() is None
             n.eval('hornbeam_state:set(<<"slow">>, false).')
+            released = time.monotonic()
             assert slow.communicate(timeout=20 * SLOW)[0] == "done"
         assert n.eval("receive {stopped, R} -> R end.") == "ok"
-        assert "did not end by itself" not in n.log()
+        assert time.monotonic() - released < 30  # and not by the kill at the end of its time
 
 
 def test_a_second_start_tells_of_the_first(serving):
