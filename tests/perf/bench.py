@@ -16,6 +16,7 @@ import time
 import traceback
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "integration"))
+import figures_erlang  # noqa: E402
 import figures_idle  # noqa: E402
 import figures_life  # noqa: E402
 import figures_process  # noqa: E402
@@ -25,6 +26,9 @@ import table  # noqa: E402
 
 SECTIONS = {
     "state": figures_state.state,
+    "calls": figures_erlang.calls,
+    "fan_out": figures_erlang.fan_out,
+    "hooks": figures_erlang.hooks,
     "wsgi": figures_server.wsgi,
     "asgi": figures_server.asgi,
     "fastapi": figures_server.fastapi,

@@ -23,6 +23,7 @@ EXTRA_DIST += \
 	%D%/apps/hello.py \
 	%D%/apps/starlette_hello.py \
 	%D%/bench.py \
+	%D%/figures_erlang.py \
 	%D%/figures_idle.py \
 	%D%/figures_life.py \
 	%D%/figures_process.py \
