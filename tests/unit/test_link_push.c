@@ -454,6 +454,7 @@ START_TEST(a_loop_is_woken_for_its_armed_subscribers)
 	expect(s, "news", "two");
 	/* The link is lost and made again, with nobody but the loop to see it. */
 	ck_assert(hb_push_arm(s, watch, &elsewhere));
+	said = -1;
 	shutdown(link_fd, SHUT_RDWR);
 	await_readable(watch);
 	hb_push_read(watch);
