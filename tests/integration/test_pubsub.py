@@ -2,6 +2,7 @@
 
 import json
 import os
+import queue
 import signal
 import subprocess
 import threading
@@ -288,15 +289,23 @@ class Listener:
         env = environment(HORNBEAM_SOCKET=str(self.daemon.socket), **PRELOAD)
         self.proc = subprocess.Popen([PYTHON, "-c", LISTEN, *self.names], env=env, text=True,
                                      stdout=subprocess.PIPE)
+        self.lines = queue.Queue()
+        self.reader = threading.Thread(target=self.read)
+        self.reader.start()
         assert self.line() == "ready"
         return self
 
+    def read(self):
+        for line in self.proc.stdout:
+            self.lines.put(line.rstrip("\n"))
+
     def line(self):
-        return self.proc.stdout.readline().rstrip("\n")
+        return self.lines.get(timeout=20 * SLOW)
 
     def __exit__(self, *exc):
         self.proc.kill()
         self.proc.wait()
+        self.reader.join()
         self.proc.stdout.close()
 
 
