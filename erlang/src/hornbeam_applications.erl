@@ -4,7 +4,7 @@
 -module(hornbeam_applications).
 -behaviour(gen_server).
 
--export([start_link/0, start/1, stop/0, check_path/1]).
+-export([start_link/0, start/1, stop/0, check_path/1, hidden/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -include_lib("kernel/include/logger.hrl").
@@ -39,6 +39,13 @@ check_path(Directory) ->
         none -> ok;
         Hint -> ?LOG_WARNING("erlang.code_path: ~ts ~ts", [Directory, Hint])
     end.
+
+%% -doc The files of a directory that take the place of a module of kernel or stdlib.
+-spec hidden(file:name_all()) -> [file:filename()].
+hidden(Directory) ->
+    Own = [atom_to_list(M) || A <- [kernel, stdlib], M <- element(2, application:get_key(A, modules))],
+    [filename:join(name(Directory), F) || F <- filelib:wildcard("*.beam", name(Directory)),
+        lists:member(filename:rootname(F), Own)].
 
 path_hint(Directory) ->
     Below = filename:join(Directory, "ebin"),

@@ -31,7 +31,7 @@ read(Options) ->
         Config = maps:fold(fun set/3, config(maps:get(config, Options, #{})), maps:with(maps:keys(keys()), Options)),
         Hooks = hooks(maps:get(hooks, Options, application:get_env(hornbeam, hooks, #{}))),
         {ok, #{
-            config => with_hooks(Hooks, with_access(with_apps(Options, Config))),
+            config => with_hooks(Hooks, with_access(with_path(with_apps(Options, Config)))),
             hooks => maps:without([when_down], Hooks),
             control => file(control, maps:get(control, Options, default)),
             hornbeamd => file(hornbeamd, maps:get(hornbeamd, Options, default)),
@@ -41,6 +41,13 @@ read(Options) ->
         throw:{Kind, Name, Text} when Kind =:= unknown_option; Kind =:= bad_option ->
             {error, {Kind, Name, unicode:characters_to_binary(Text)}}
     end.
+
+%% Without a path applications are looked for where the node runs, as `hornbeam run` does.
+with_path(#{<<"python">> := #{<<"path">> := _}} = Config) ->
+    Config;
+with_path(Config) ->
+    {ok, Here} = file:get_cwd(),
+    put_key([<<"python">>, <<"path">>], [path(pythonpath, Here)], Config).
 
 %% An option, its key, and how its value becomes the key's.
 keys() ->

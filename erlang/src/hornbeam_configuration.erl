@@ -7,6 +7,8 @@
 
 -type configuration() :: #{atom() => term()}.
 
+-include_lib("kernel/include/logger.hrl").
+
 -define(LIVE, [functions, hooks, pubsub, rpc, connect]).
 
 -spec start(configuration()) -> ok | {error, unicode:chardata()}.
@@ -51,7 +53,19 @@ set(Keys, Configuration) ->
     ok.
 
 code_path(Configuration) ->
-    lists:foreach(fun hornbeam_applications:check_path/1, maps:get(code_path, Configuration, [])).
+    Directories = maps:get(code_path, Configuration, []),
+    lists:foreach(fun hornbeam_applications:check_path/1, Directories),
+    case {lists:flatmap(fun hornbeam_applications:hidden/1, Directories), maps:get(distribution, Configuration, none)} of
+        {[], _} ->
+            ok;
+        {Hidden, none} ->
+            ?LOG_WARNING("~ts, which is now hidden", [hides(Hidden)]);
+        {Hidden, _} ->
+            {error, [hides(Hidden), ", which erlang.node may need; rename it"]}
+    end.
+
+hides([File | _]) ->
+    ["erlang.code_path: ", File, " has the name of a module of Erlang itself"].
 
 distribute(Configuration) ->
     hornbeam_distribution:start(maps:get(distribution, Configuration, none)).

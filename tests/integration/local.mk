@@ -61,6 +61,7 @@ TESTS += \
 	%D%/test_reload_faults.py \
 	%D%/test_run_reload.py \
 	%D%/test_sendfile.py \
+	%D%/test_spec_erlang.py \
 	%D%/test_spec_state.py \
 	%D%/test_websocket_conformance.py \
 	%D%/test_spread.py \
@@ -68,8 +69,9 @@ TESTS += \
 	%D%/test_worker.py \
 	%D%/test_worker_faults.py \
 	%D%/test_wsgi.py
-EXTRA_DIST += %D%/README %D%/asgi_apps.py %D%/erlang_node.py %D%/asyncio_app.py %D%/conftest.py %D%/evaluator.py %D%/faulty_apps.py %D%/beams.py %D%/harness.py %D%/hook_modules.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
+EXTRA_DIST += %D%/README %D%/asgi_apps.py %D%/erlang_node.py %D%/asyncio_app.py %D%/conftest.py %D%/evaluator.py %D%/faulty_apps.py %D%/beams.py %D%/harness.py %D%/guide.py %D%/hook_modules.py %D%/http_cases.py %D%/http_client.py %D%/wire.py \
 	%D%/nginx.py %D%/sites.py %D%/ws_cases.py %D%/ws_client.py
+EXTRA_DIST += tests/data/erlang-integration.md
 # The applications of the frameworks' tests.
 EXTRA_DIST += \
 	%D%/webapps/fastapi_app.py \

@@ -102,6 +102,16 @@ def test_directory_above_ebin_is_seen_through(shop):
     assert "; /no/such/directory is no directory" in log
 
 
+def test_module_with_a_name_of_erlang_itself_is_told(tmp_path):
+    ebin = application(tmp_path, "shop_erl", {"auth": "-module(auth).\n-export([verify/1]).\nverify(_) -> true."})
+    told = f"erlang.code_path: {ebin}/auth.beam has the name of a module of Erlang itself"
+    with daemon([ebin]) as d:
+        assert f"{told}, which is now hidden" in d.log()
+    cookie = tmp_path / "cookie"
+    assert f"{told}, which erlang.node may need; rename it" in refused(
+        Daemon(config={"erlang": {"code_path": [ebin], "node": "shop@localhost", "cookie_file": str(cookie)}}))
+
+
 def test_directory_that_holds_nothing_is_warned_of(tmp_path):
     with daemon([str(tmp_path), "/no/such/directory"]) as d:
         assert f"warning companion[{d.companion_pid()}]: erlang.code_path: {tmp_path} holds no Erlang code" in d.log()
