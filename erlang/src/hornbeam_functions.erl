@@ -192,13 +192,18 @@ cast_erlang(Key, Arguments, Bytes) ->
 %% -doc The reply to a client that calls a function and waits for so many milliseconds.
 -spec reply(binary(), binary(), timeout()) -> iodata().
 reply(Name, Binary, Timeout) ->
-    case ets:member(?MODULE, Name) orelse not hornbeam_python:has(Name) of
-        true -> reply(Name, Binary);
-        false -> hornbeam_python:reply(Name, Binary, Timeout)
+    case ets:lookup(?MODULE, Name) of
+        [{_, Function}] -> erlang_reply(Name, Function, Binary);
+        [] -> python_reply(Name, Binary, Timeout)
     end.
 
-reply(Name, Binary) ->
-    Function = find(Name),
+python_reply(Name, Binary, Timeout) ->
+    case hornbeam_python:has(Name) of
+        true -> hornbeam_python:reply(Name, Binary, Timeout);
+        false -> missing(Name)
+    end.
+
+erlang_reply(Name, Function, Binary) ->
     Arguments = hornbeam_calls:arguments(Binary),
     Result =
         case hornbeam_calls:outcome(fun() -> run(Function, Arguments) end) of

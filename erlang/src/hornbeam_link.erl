@@ -29,6 +29,7 @@
 -define(RUNS_MAX, 20000).
 -define(RUNS_BYTES_MAX, 268435456).
 -define(PENDING_MAX, 10000).
+-define(RUNNER, [link, monitor, {min_heap_size, 376}]).
 %% Words; a request of 16 MiB and its reply stay far below.
 -define(HEAP_MAX, 67108864).
 
@@ -37,8 +38,8 @@
     op :: byte(),
     id :: non_neg_integer(),
     bytes = 0 :: non_neg_integer(),
-    %% At its deadline; undefined where it has none.
-    timer :: undefined | reference(),
+    %% Its deadline, and how many milliseconds it had.
+    until = infinity :: integer() | infinity,
     ms = infinity :: timeout(),
     late = fun late/1 :: fun((timeout()) -> iodata())
 }).
@@ -55,11 +56,12 @@
     %% Replies in parts, served in turn.
     parts = [] :: [{byte(), Flags :: byte(), non_neg_integer(), [iodata(), ...]}],
     parts_size = 0 :: non_neg_integer(),
+    %% The processes that answer requests: see runner/1.
     jobs = 0 :: non_neg_integer(),
-    %% The processes that answer requests, and what each answers.
-    runners = #{} :: #{pid() => #run{}},
-    %% Those that a client may cancel.
-    runs = #{} :: #{non_neg_integer() => pid()},
+    runs = 0 :: non_neg_integer(),
+    %% One timer for all of them: starting and stopping one for each call costs more than its process.
+    alarm :: undefined | reference(),
+    alarm_at = infinity :: integer() | infinity,
     %% What their requests hold, and how long the one that is looked at is.
     runs_bytes = 0 :: non_neg_integer(),
     bytes = 0 :: non_neg_integer(),
@@ -106,16 +108,25 @@ init(Parent, Socket) ->
         throw:unread -> ?LOG_WARNING("link: cut a client that left its replies unread");
         throw:{cut, Text} -> ?LOG_WARNING("link: ~ts", [Text])
     after
-        hornbeam_links:remove(),
         gen_tcp:close(Socket),
-        kill_runners()
+        kill_runners(),
+        hornbeam_links:remove()
     end,
     ok.
 
+%% The process dictionary has what each runner answers, and which one a request's id means: of
+%% thousands it is cheaper than maps, and whatever is thrown to end this process has no state.
+-spec runner(pid()) -> #run{} | undefined.
+runner(Pid) ->
+    get(Pid).
+
+runners() ->
+    [{Pid, Run} || {Pid, #run{} = Run} <- get()].
+
 %% Their link would not end them where this process ends normally, nor where their code unlinks or
-%% traps exits.  The process dictionary has them, since whatever is thrown to end this has no state.
+%% traps exits.
 kill_runners() ->
-    _ = [exit(Pid, kill) || {Pid, runner} <- get()],
+    _ = [exit(Pid, kill) || {Pid, _} <- runners()],
     ok.
 
 loop(#link{parts = []} = Link) ->
@@ -162,8 +173,10 @@ message({'EXIT', Parent, Reason}, #link{parent = Parent}) ->
     exit(Reason);
 message({'EXIT', _Pid, _Reason}, Link) ->
     Link;
-message({timeout, _Timer, {deadline, Pid}}, #link{runners = Runners} = Link) ->
-    late(Pid, Runners, Link);
+message({timeout, Alarm, deadlines}, #link{alarm = Alarm} = Link) ->
+    deadlines(hornbeam_clock:ms(), Link#link{alarm = undefined, alarm_at = infinity});
+message({timeout, _Old, deadlines}, Link) ->
+    Link;
 message({tcp_passive, Socket}, #link{socket = Socket} = Link) ->
     %% All that was asked for has come; the messages before this one ask for more as they are taken.
     Link;
@@ -183,15 +196,18 @@ message({'DOWN', Monitor, process, _, _}, #link{leases = Monitor, pending = Pend
         Link#link{leases = undefined, pending = #{}},
         Pending
     );
-message({'DOWN', _Monitor, process, Pid, Reason}, #link{runners = Runners} = Link) when is_map_key(Pid, Runners) ->
-    %% It had no time to say how it ended: it was killed, or was linked to what was.
-    ran(Pid, {reply, hornbeam_calls:died(Reason)}, Link);
-message({'DOWN', Monitor, process, _, _}, #link{tasks = Tasks} = Link) when Tasks =/= undefined ->
-    task_over(hornbeam_tasks:gone(Monitor, Tasks), Link);
-message({'DOWN', _Monitor, process, _, _}, Link) ->
-    Link;
+message({'DOWN', Monitor, process, Pid, Reason}, Link) ->
+    down(runner(Pid), Monitor, Pid, Reason, Link);
 message(Message, Link) ->
     ?LOG_WARNING("link: unexpected message ~0tp", [Message]),
+    Link.
+
+%% A runner had no time to say how it ended: it was killed, or was linked to what was.
+down(#run{} = Run, _Monitor, Pid, Reason, Link) ->
+    answered(Run, {reply, hornbeam_calls:died(Reason)}, forget(Pid, Run, Link));
+down(undefined, Monitor, _Pid, _Reason, #link{tasks = Tasks} = Link) when Tasks =/= undefined ->
+    task_over(hornbeam_tasks:gone(Monitor, Tasks), Link);
+down(undefined, _Monitor, _Pid, _Reason, Link) ->
     Link.
 
 task_over({Frame, Tasks}, Link) -> push(Frame, Link#link{tasks = Tasks});
@@ -299,13 +315,13 @@ outcome(Op, Id, _Deadline, Outcome, Link) ->
 providing(#link{tasks = undefined} = Link) -> Link#link{tasks = hornbeam_tasks:new()};
 providing(Link) -> Link.
 
-start_run(Fun, Run, Deadline, #link{runners = Runners, runs_bytes = Sum, bytes = Bytes} = Link) when
-    map_size(Runners) < ?RUNS_MAX, Sum + Bytes =< ?RUNS_BYTES_MAX
+start_run(Fun, Run, Deadline, #link{runs = Runs, runs_bytes = Sum, bytes = Bytes} = Link) when
+    Runs < ?RUNS_MAX, Sum + Bytes =< ?RUNS_BYTES_MAX
 ->
-    spawn_runner(Fun, Run#run{bytes = Bytes}, Deadline, Link#link{runs_bytes = Sum + Bytes});
-start_run(_Fun, #run{op = Op, id = Id}, _Deadline, #link{runners = Runners, runs_bytes = Sum} = Link) ->
+    spawn_runner(Fun, Run#run{bytes = Bytes}, Deadline, Link#link{runs = Runs + 1, runs_bytes = Sum + Bytes});
+start_run(_Fun, #run{op = Op, id = Id}, _Deadline, #link{runs = Runs, runs_bytes = Sum} = Link) ->
     Text = [
-        "this client has ", integer_to_binary(map_size(Runners)), " calls under way, of ", integer_to_binary(Sum),
+        "this client has ", integer_to_binary(Runs), " calls under way, of ", integer_to_binary(Sum),
         " bytes; it may have ", integer_to_binary(?RUNS_MAX), ", of ", integer_to_binary(?RUNS_BYTES_MAX)
     ],
     reply(Op, Id, {refused, limit, iolist_to_binary(Text)}, Link).
@@ -326,60 +342,78 @@ tell_gaps(#link{gaps = Gaps, out = Out, out_size = Size} = Link) ->
     Link#link{gaps = #{}, out = [Out | Frame], out_size = Size + iolist_size(Frame)}.
 
 %% Fun's result is the reply.
-spawn_runner(Fun, #run{kind = Kind, id = Id} = Run, Deadline, #link{ops = Ops, runners = Runners, runs = Runs} = Link) ->
-    Self = self(),
-    {Pid, _Monitor} = spawn_opt(fun() -> Self ! {ran, self(), guard(fun() -> {reply, Fun()} end)} end, [link, monitor]),
-    _ = put(Pid, runner),
+spawn_runner(Fun, #run{kind = job} = Run, _Deadline, Link) ->
+    _ = put(spawn_for(Fun), Run),
+    Link;
+spawn_runner(Fun, #run{kind = run, id = Id} = Run, Deadline, #link{ops = Ops} = Link) ->
+    Pid = spawn_for(Fun),
     Ms = hornbeam_clock:left(Deadline),
-    Timer = hornbeam_clock:start(Ms, {deadline, Pid}),
-    Known = Link#link{runners = Runners#{Pid => Run#run{timer = Timer, ms = Ms}}},
-    case Kind of
-        job -> Known;
-        run -> ok = counters:add(Ops, 2, 1), Known#link{runs = Runs#{Id => Pid}}
+    Until = until(Ms),
+    _ = put(Pid, Run#run{ms = Ms, until = Until}),
+    _ = put(Id, Pid),
+    ok = counters:add(Ops, 2, 1),
+    set_alarm(Until, Link).
+
+spawn_for(Fun) ->
+    Self = self(),
+    {Pid, _Monitor} = spawn_opt(fun() -> Self ! {ran, self(), guard(fun() -> {reply, Fun()} end)} end, ?RUNNER),
+    Pid.
+
+until(infinity) -> infinity;
+until(Ms) -> hornbeam_clock:ms() + Ms.
+
+set_alarm(Until, #link{alarm_at = At} = Link) when Until >= At ->
+    Link;
+set_alarm(Until, #link{alarm = Old} = Link) ->
+    ok = hornbeam_clock:stop(Old),
+    Alarm = hornbeam_clock:start(max(1, Until - hornbeam_clock:ms()), deadlines),
+    Link#link{alarm = Alarm, alarm_at = Until}.
+
+%% Whoever is late is killed; the alarm is for the next one, but with many not again at once.
+deadlines(Now, Link) ->
+    Runners = runners(),
+    {Late, Others} = lists:partition(fun({_, #run{until = Until}}) -> Until =< Now end, Runners),
+    Pause = 1 + length(Runners) div 1000,
+    Next = lists:min([infinity | [Until || {_, #run{until = Until}} <- Others]]),
+    set_alarm(max(Next, Now + Pause), lists:foldl(fun late/2, Link, Late)).
+
+%% A runner has come to its end.
+ran(Pid, Outcome, Link) ->
+    case runner(Pid) of
+        undefined -> Link;
+        Run -> answered(Run, Outcome, forget(Pid, Run, Link))
     end.
 
-%% A runner has come to its end, or is taken for that.
-ran(Pid, Outcome, #link{runners = Runners} = Link) ->
-    case maps:take(Pid, Runners) of
-        {#run{op = Op, id = Id} = Run, Others} ->
-            reply(Op, Id, Outcome, forget(Pid, Run, Link#link{runners = Others}));
-        error ->
-            Link
-    end.
-
-late(Pid, Runners, Link) ->
-    case Runners of
-        #{Pid := #run{late = Late, ms = Ms}} ->
-            true = exit(Pid, kill),
-            ran(Pid, {refused, timeout, iolist_to_binary(Late(Ms))}, Link);
-        _ ->
-            Link
-    end.
+late({Pid, #run{late = Late, ms = Ms} = Run}, Link) ->
+    true = exit(Pid, kill),
+    answered(Run, {refused, timeout, iolist_to_binary(Late(Ms))}, forget(Pid, Run, Link)).
 
 late(Ms) ->
     ["no answer within ", integer_to_binary(Ms), " ms"].
 
-forget(Pid, Run, Link) ->
-    runner = erase(Pid),
-    forget(Run, Link).
+answered(#run{op = Op, id = Id}, Outcome, Link) ->
+    reply(Op, Id, Outcome, Link).
 
-forget(#run{kind = job}, #link{jobs = Jobs} = Link) ->
+forget(Pid, #run{kind = job}, #link{jobs = Jobs} = Link) ->
+    _ = erase(Pid),
     Link#link{jobs = Jobs - 1};
-forget(#run{id = Id, timer = Timer, bytes = Bytes}, #link{ops = Ops, runs = Runs, runs_bytes = Sum} = Link) ->
+forget(Pid, #run{id = Id, bytes = Bytes}, #link{ops = Ops, runs = Runs, runs_bytes = Sum} = Link) ->
+    _ = erase(Pid),
+    _ = erase(Id),
     ok = counters:sub(Ops, 2, 1),
-    ok = hornbeam_clock:stop(Timer),
-    Link#link{runs = maps:remove(Id, Runs), runs_bytes = Sum - Bytes}.
+    Link#link{runs = Runs - 1, runs_bytes = Sum - Bytes}.
 
 %% The client does not want the answer any more, which may be on its way.
-cancel(Id, #link{runs = Runs, runners = Runners} = Link) ->
-    case Runs of
-        #{Id := Pid} ->
+cancel(Id, Link) when is_integer(Id) ->
+    case get(Id) of
+        undefined ->
+            Link;
+        Pid ->
             true = exit(Pid, kill),
-            {Run, Others} = maps:take(Pid, Runners),
-            forget(Pid, Run, Link#link{runners = Others});
-        _ ->
-            Link
-    end.
+            forget(Pid, runner(Pid), Link)
+    end;
+cancel(_Malformed, Link) ->
+    Link.
 
 watch_leases(#link{leases = undefined} = Link) ->
     Link#link{leases = erlang:monitor(process, hornbeam_lease)};

@@ -19,6 +19,7 @@ all() ->
         whatever_a_function_does_the_link_goes_on,
         a_function_that_hides_ends_at_its_deadline,
         a_deadline_kills_and_names_the_function,
+        each_call_ends_at_its_own_deadline,
         a_cancelled_call_is_killed_and_not_answered,
         what_a_client_called_ends_with_it,
         a_slow_function_delays_no_other,
@@ -243,6 +244,27 @@ a_deadline_kills_and_names_the_function(Config) ->
     {error, {timeout, Text}} = call(Config, <<"slow">>, [], 50),
     {match, _} = re:run(Text, "^'slow' gave no answer within [345]\\d ms$"),
     gone(hanging()),
+    nothing_runs(Config).
+
+%% The link has one timer for all: an earlier deadline comes first, a later one is not forgotten.
+each_call_ends_at_its_own_deadline(Config) ->
+    ok = hornbeam:register_function(slow, fun(_) -> timer:sleep(infinity) end),
+    Started = hornbeam_clock:ms(),
+    Late = [{1, 400}, {2, 60}, {3, 0}, {4, 200}, {5, 200}, {6, 60000}, {7, 130}],
+    Payload = term_to_binary({<<"slow">>, term_to_binary([])}),
+    [ok = hb_client:send(client(Config), ?HB_OP_CALL, Id, deadline(Ms), Payload) || {Id, Ms} <- Late],
+    Ended = [
+        begin
+            {?HB_OP_CALL, Id, _, Answer} = hb_client:recv(client(Config)),
+            {timeout, _} = hb_client:decode(Answer),
+            true = hornbeam_clock:ms() - Started >= proplists:get_value(Id, Late),
+            Id
+        end
+     || _ <- [2, 7, 4, 5, 1]
+    ],
+    [2, 7, 4, 5, 1] = lists:sublist(Ended, 2) ++ lists:sort(lists:sublist(Ended, 3, 2)) ++ [lists:last(Ended)],
+    {error, timeout} = hb_client:recv(client(Config), 0),
+    [ok = hb_client:send(client(Config), ?HB_OP_CANCEL, 0, 0, term_to_binary(Id)) || Id <- [3, 6]],
     nothing_runs(Config).
 
 a_cancelled_call_is_killed_and_not_answered(Config) ->
