@@ -7,3 +7,6 @@ dist_man_MANS += %D%/hornbeamd.8
 dist_man_MANS += %D%/hornbeam.3
 dist_man_MANS += %D%/hornbeam_attached.3
 dist_man_MANS += %D%/hornbeam_state.3
+dist_man_MANS += %D%/hornbeam.7
+dist_man_MANS += %D%/hornbeam_erlang.3
+dist_man_MANS += %D%/hornbeam_pubsub.3

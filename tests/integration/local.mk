@@ -45,6 +45,7 @@ TESTS += \
 	%D%/test_http_listeners.py \
 	%D%/test_http_responses.py \
 	%D%/test_lifespan.py \
+	%D%/test_manual.py \
 	%D%/test_master_control.py \
 	%D%/test_master_faults.py \
 	%D%/test_master_start.py \
