@@ -1,7 +1,8 @@
-%% The companion as hornbeamd's child: standard input and output are a socket
-%% to the master, with packets of one term.  The master sends the
-%% configuration, this puts it into force and answers {ready, OsPid} or
-%% {failed, Text}; then {reload, Number, Part}, and the answer is
+%% The companion as hornbeamd's child: standard input and descriptor 3 are a
+%% socket to the master, with packets of one term; standard output is the log,
+%% where what NIFs and erlang:display/1 print there does no harm.  The master
+%% sends the configuration, this puts it into force and answers {ready, OsPid}
+%% or {failed, Text}; then {reload, Number, Part}, and the answer is
 %% {reloaded, Number} or {refused, Number, Text}.  End of file is the end: no
 %% companion outlives its master.
 -module(hornbeam_embedded).
@@ -23,7 +24,7 @@ main() ->
         take_stdout(),
         %% The master decides when the state ends, not a signal that reached the whole process group.
         ok = lists:foreach(fun(S) -> os:set_signal(S, ignore) end, [sighup, sigterm, sigquit, sigusr1, sigusr2]),
-        Port = open_port({fd, 0, 1}, [{packet, 4}, binary, eof]),
+        Port = open_port({fd, 0, 3}, [{packet, 4}, binary, eof]),
         serve(Port)
     catch
         Class:Reason:Stack ->
@@ -63,7 +64,7 @@ told(Port, Configuration) ->
 answer(Port, Term) ->
     true = port_command(Port, term_to_binary(Term)).
 
-%% Standard output belongs to the master: whatever some code prints goes to standard error.
+%% Whatever some code prints goes to standard error, in order with the log.
 take_stdout() ->
     User = whereis(user),
     Printer = spawn_link(fun print/0),

@@ -6,4 +6,5 @@
 all(_Starter) ->
     io:format(user, "to user~n", []),
     io:format("to the leader~n", []),
+    true = erlang:display("to descriptor 1"),
     logger:error("to the log").

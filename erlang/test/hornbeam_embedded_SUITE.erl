@@ -12,7 +12,7 @@ all() ->
         it_ends_at_end_of_file,
         it_says_why_it_cannot_start,
         another_release_is_refused,
-        printing_and_the_log_stay_off_standard_output,
+        printing_and_the_log_stay_off_the_channel,
         signals_do_not_end_it,
         it_is_small_when_idle
     ].
@@ -39,7 +39,7 @@ open(Extra) ->
     open_port({spawn_executable, "/bin/sh"}, [
         {packet, 4}, binary, exit_status,
         {env, [{"HOME", false}, {"ERL_CRASH_DUMP_BYTES", "0"}]},
-        {args, ["-c", "exec \"$0\" \"$@\" 2>" ++ log(), Erl | arguments(Extra)]}
+        {args, ["-c", "exec \"$0\" \"$@\" 3>&1 2>" ++ log() ++ " 1>&2", Erl | arguments(Extra)]}
     ]).
 
 log() -> hb_node:path() ++ ".log".
@@ -109,14 +109,14 @@ another_release_is_refused(_Config) ->
     {exited, 1} = answer(Port),
     _ = logged().
 
-%% Whatever some code prints: the master reads packets from standard output.
-printing_and_the_log_stay_off_standard_output(_Config) ->
+%% Whatever some code prints is not taken for packets by the master.
+printing_and_the_log_stay_off_the_channel(_Config) ->
     Shout = "timer:apply_after(300, hb_shout, all, [self()])",
     Beams = filename:dirname(code:which(hb_shout)),
     {Port, {ready, Pid}} = start(#{}, ["-pa", Beams, "-eval", Shout]),
     hb_node:eventually(fun() ->
         {ok, Text} = file:read_file(log()),
-        lists:all(fun(W) -> binary:match(Text, W) =/= nomatch end, [<<"to user">>, <<"to the leader">>, <<"to the log">>])
+        lists:all(fun(W) -> binary:match(Text, W) =/= nomatch end, [<<"to user">>, <<"to descriptor 1">>, <<"to the leader">>, <<"to the log">>])
     end),
     receive {Port, {data, Data}} -> error({printed, Data}) after 0 -> ok end,
     ended(Port, Pid),

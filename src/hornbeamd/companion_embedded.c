@@ -142,7 +142,7 @@ take_messages(struct embedded *c)
 		uint32_t len = hb_get_u32(c->in.data);
 
 		if (len > ANSWER_MAX) {
-			hb_err("companion: a message of %u bytes; is something printing to its standard output?", len);
+			hb_err("companion: a message of %u bytes; is something writing to its channel?", len);
 			return -1;
 		}
 		if (c->in.len < 4 + (size_t)len)
@@ -254,13 +254,14 @@ start_process(struct embedded *c, struct hb_error *err)
 	if (c->readable == NULL || c->writable == NULL || event_add(c->readable, NULL) == -1 || hb_fd_nonblock(c->channel) == -1) {
 		hb_error_errno(err, HB_ERROR_SYSTEM, "channel");
 	} else {
-		const int fds[] = {pair[1], pair[1], STDERR_FILENO};
+		/* What anything in there prints is a line of the log, not a word to the master. */
+		const int fds[] = {pair[1], STDERR_FILENO, STDERR_FILENO, pair[1]};
 		struct hb_spawn spawn = {.exe = -1,
 		    .path = c->erl.path,
 		    .argv = c->erl.argv,
 		    .envp = c->erl.envp,
 		    .fds = fds,
-		    .fds_count = 3};
+		    .fds_count = 4};
 
 		c->pid = hb_spawn(&spawn, err);
 	}

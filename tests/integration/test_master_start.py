@@ -194,15 +194,15 @@ def test_companion_that_fails_is_69_with_its_words(tmp_path):
     env = fake_erl(tmp_path, r"""
 text = b"no room for the table"
 term = b"\x83h\x02w\x06failedm" + struct.pack(">I", len(text)) + text
-os.write(1, struct.pack(">I", len(term)) + term)
+os.write(3, struct.pack(">I", len(term)) + term)
 sys.stdin.buffer.read()
 """)
     assert "companion: no room for the table" in refused(69, env=env)
 
 
-def test_companion_that_prints_is_69_with_the_cause(tmp_path):
-    env = fake_erl(tmp_path, "print('hello, world', flush=True)\nsys.stdin.buffer.read()")
-    assert "is something printing to its standard output?" in refused(69, env=env)
+def test_companion_that_writes_no_words_is_69_with_the_cause(tmp_path):
+    env = fake_erl(tmp_path, "os.write(3, b'hello, world')\nsys.stdin.buffer.read()")
+    assert "is something writing to its channel?" in refused(69, env=env)
 
 
 def test_foreign_erlang_flags_do_not_reach_the_companion():

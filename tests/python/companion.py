@@ -67,9 +67,9 @@ class Companion:
         env = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD"}
         env["HOME"] = str(self.dir)
         self.proc = subprocess.Popen(
-            [os.environ.get("ERL", "erl"), "-noshell", "-noinput", "-boot", "no_dot_erlang", "-kernel", "logger",
-             "[{handler,default,undefined}]", "-start_epmd", "false", "+S", "2:2", "+sbwt", "none", "+sbwtdcpu", "none",
-             "+sbwtdio", "none", "-pa", str(BUILD / "erlang" / "ebin"), "-s", "hornbeam_embedded"],
+            ["/bin/sh", "-c", 'exec "$0" "$@" 3>&1 1>&2', os.environ.get("ERL", "erl"), "-noshell", "-noinput",
+             "-boot", "no_dot_erlang", "-kernel", "logger", "[{handler,default,undefined}]", "-start_epmd", "false",
+             "+S", "2:2", "+sbwt", "none", "+sbwtdcpu", "none", "+sbwtdio", "none", "-pa", str(BUILD / "erlang" / "ebin"), "-s", "hornbeam_embedded"],
             stdin=theirs, stdout=theirs, env=env, cwd=self.dir)
         theirs.close()
         self.master = ours
