@@ -24,6 +24,9 @@ dist_noinst_DATA += \
 	%D%/guestbook/guestbook/views.py \
 	%D%/guestbook/guestbook/wsgi.py \
 	%D%/visits/README \
+	%D%/visits/events.py \
+	%D%/visits/run \
+	%D%/visits/visits_words.erl \
 	%D%/visits/visits.py \
 	%D%/visits/static/leaf.svg \
 	%D%/visits/static/live.js \

@@ -1,9 +1,8 @@
 """Visits, a guest book and a rate limit in shared state.
 
-    cd examples/visits && hornbeam run visits:app --workers 2
-
 Whichever worker answers, the numbers are the same: they live in the
-companion's table, not in a Python process.
+companion's table, not in a Python process.  What happens is published, and
+events.py streams it to the open pages.  `run` serves both.
 """
 
 import os
@@ -14,6 +13,8 @@ from flask import Flask, jsonify, redirect, render_template, request, url_for
 
 from hornbeam_erlang import (
     HornbeamError,
+    call,
+    publish,
     state_cas,
     state_fetch,
     state_get,
@@ -28,6 +29,7 @@ from hornbeam_erlang import (
 BOOK_SIZE = 50
 NAME_SIZE, TEXT_SIZE = 40, 280
 POSTS, PERIOD = 5, 60  # so many entries in so many seconds from one address
+WORDS = 3
 PRESENCE = 15  # a reader who has not asked for so many seconds has left
 
 app = Flask(__name__)
@@ -55,7 +57,16 @@ def sign(name, text):
     while True:
         book, version = state_gets("guestbook")
         if state_cas("guestbook", [*(book or []), entry][-BOOK_SIZE:], version):
+            publish("visits", {"signed": name})
             return
+
+
+def words():
+    """The most used words of the guest book, by a function in Erlang; none where it is not registered."""
+    try:
+        return call("top_words", WORDS)
+    except HornbeamError:
+        return []
 
 
 def numbers():
@@ -71,6 +82,7 @@ def numbers():
         "rate_limit": POSTS,
         "rate_reset": round(reset, 1),
         "since": state_fetch("since", time.time),
+        "words": words(),
     }
 
 
@@ -83,7 +95,7 @@ def count():
 @app.get("/")
 def page(error=None, name="", text="", status=200):
     reader = visitor()
-    state_incr("visits")
+    publish("visits", {"visits": state_incr("visits")})
     state_set(f"reader:{reader}", True, ttl=PRESENCE)
     book, version = state_gets("guestbook")
     html = render_template(

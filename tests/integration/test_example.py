@@ -1,9 +1,11 @@
-"""The example application, with two workers."""
+"""The example application, with two workers, as its own script runs it."""
 
 import concurrent.futures
 import http.client
 import json
 import re
+import signal
+import subprocess
 import urllib.parse
 
 import pytest
@@ -13,10 +15,44 @@ import harness
 VISITS = harness.SOURCE / "examples" / "visits"
 
 
+class Example:
+    """examples/visits/run; stopped with Ctrl-C's signal."""
+
+    def __init__(self, directory):
+        self.dir = directory
+        self.port = harness.free_port()
+        self.env = harness.environment(XDG_RUNTIME_DIR=str(directory), VISITS_EBIN=str(directory / "ebin"))
+        with open(directory / "log", "ab") as log:
+            self.proc = subprocess.Popen([str(VISITS / "run"), "--bind", f"127.0.0.1:{self.port}"], env=self.env,
+                                         stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def hornbeam(self, *args):
+        return subprocess.run([str(harness.BUILD / "hornbeam"), *args], capture_output=True, text=True, env=self.env,
+                              timeout=60, check=False)
+
+    def serves(self):
+        assert self.proc.poll() is None, self.log()
+        return self.hornbeam("ping", "-q").returncode == 0 and "ready on" in self.log()
+
+    def log(self):
+        return (self.dir / "log").read_text()
+
+    def stop(self):
+        pids = harness.descendants(self.proc.pid)
+        if self.proc.poll() is None:
+            self.proc.send_signal(signal.SIGINT)
+        self.proc.wait(20 * harness.SLOW)
+        harness.eventually(lambda: not any(harness.alive(p) for p in pids))
+
+
 @pytest.fixture(scope="module")
-def daemon():
-    with harness.Daemon(app="visits:app", config={"workers": 2, "python": {"path": [str(VISITS)]}}) as d:
-        yield d
+def daemon(tmp_path_factory):
+    example = Example(tmp_path_factory.mktemp("visits"))
+    try:
+        harness.eventually(example.serves, 30)
+        yield example
+    finally:
+        example.stop()
 
 
 def ask(daemon, method, path, source="127.0.0.1", form=None, cookie=None):
@@ -117,8 +153,50 @@ def test_the_guest_book_is_sent_only_when_it_changed(daemon):
 
 def test_the_page_needs_nothing_from_elsewhere(daemon):
     page = ask(daemon, "GET", "/").text
-    links = re.findall(r'(?:src|href|action|data-live)="([^"]*)"', page)
+    links = re.findall(r'(?:src|href|action|data-live|data-events)="([^"]*)"', page)
     assert links and all(link.startswith("/") and not link.startswith("//") for link in links)
     for link in links:
         if link.startswith("/static/"):
             assert ask(daemon, "GET", link).status == 200
+
+
+def next_event(stream):
+    """The name and the data of the next event; comments are passed over."""
+    name = None
+    while line := stream.readline().decode().rstrip("\n"):
+        assert line.startswith((":", "event: ", "data: "))
+        if line.startswith("event: "):
+            name = line[7:]
+        elif line.startswith("data: "):
+            assert stream.readline() == b"\n"
+            return name, json.loads(line[6:])
+    return next_event(stream)
+
+
+def test_open_pages_are_told_what_happens(daemon):
+    conn = http.client.HTTPConnection("127.0.0.1", daemon.port, timeout=30 * harness.SLOW)
+    conn.request("GET", "/events")
+    stream = conn.getresponse()
+    assert stream.headers["content-type"] == "text/event-stream"
+    assert stream.readline() == b": hello\n" and stream.readline() == b"\n"
+    ask(daemon, "GET", "/")
+    assert next_event(stream) == ("visits", {"visits": live(daemon)["visits"]})
+    form = {"name": "Ada", "text": "hello"}
+    assert ask(daemon, "POST", "/entries", "127.0.5.1", form).status == 303
+    assert next_event(stream) == ("visits", {"signed": "Ada"})
+    assert daemon.hornbeam("publish", "notice", "Tea at four").stdout == "1\n"
+    assert next_event(stream) == ("notice", "Tea at four")
+    conn.close()
+    stream.close()
+    harness.eventually(lambda: "notice" not in daemon.hornbeam("topics").stdout)
+
+
+def test_the_words_of_the_book_are_counted_in_erlang(daemon):
+    daemon.hornbeam("-q", "state", "delete", "guestbook")
+    assert live(daemon)["words"] == []
+    for n, text in enumerate(["Tea and cake, TEA!", "More tea & Z\u00fcrich", "cake"]):
+        assert ask(daemon, "POST", "/entries", f"127.0.6.{n + 1}", {"name": "x", "text": text}).status == 303
+    assert live(daemon)["words"] == [["tea", 3], ["cake", 2], ["and", 1]]
+    assert "<li><span>tea</span> <b>3</b></li>" in ask(daemon, "GET", "/").text
+    assert json.loads(daemon.hornbeam("call", "top_words", "--int", "1").stdout) == [["tea", 3]]
+    assert "z\u00fcrich" in daemon.hornbeam("call", "top_words", "--int", "9").stdout

@@ -1,5 +1,5 @@
-// Asks for the numbers once a second and shows them. Text of readers goes in
-// as text, never as HTML.
+// Shows what happens when it happens, by server-sent events, and asks for all the
+// numbers then and every few seconds. Text of readers goes in as text, never as HTML.
 'use strict';
 
 const page = document.body;
@@ -35,6 +35,14 @@ function showEntries(entries) {
 	$('entries').replaceChildren(...(rows.length ? rows : [element('li', 'empty', 'Nobody has signed yet.')]));
 }
 
+function showWords(words) {
+	$('words').replaceChildren(...(words.length ? words : [['none yet', '']]).map(([word, count]) => {
+		const row = element('li');
+		row.append(element('span', '', word), ' ', element('b', '', count));
+		return row;
+	}));
+}
+
 function show(now) {
 	$('visits').textContent = now.visits;
 	$('readers').textContent = now.readers;
@@ -43,6 +51,7 @@ function show(now) {
 	if (now.rate_reset > 0) $('rate-note').textContent = `all again in ${Math.ceil(now.rate_reset)} s`;
 	else $('rate-note').textContent = 'in 60 s, by address';
 	showWorkers(now.served, now.pid);
+	showWords(now.words);
 	if (now.entries) {
 		showEntries(now.entries);
 		page.dataset.version = now.version;
@@ -57,17 +66,39 @@ function showLink(up, text) {
 	$('link-text').textContent = text;
 }
 
+let timer = 0;
+
 async function poll() {
+	clearTimeout(timer);
 	try {
 		const answer = await fetch(`${page.dataset.live}?version=${page.dataset.version}`,
 			{ cache: 'no-store', signal: AbortSignal.timeout(5000) });
 		if (!answer.ok) throw new Error(`the server says ${answer.status}`);
 		show(await answer.json());
-		showLink(true, 'Live: the numbers are a second old at most');
+		showLink(true, 'Live: what happens is shown when it happens');
 	} catch (error) {
 		showLink(false, 'No answer at the moment; trying again');
 	}
-	setTimeout(poll, 1000);
+	clearTimeout(timer);
+	timer = setTimeout(poll, 3000);
 }
+
+// A crowd of visits is one question.
+function pollSoon() {
+	clearTimeout(timer);
+	timer = setTimeout(poll, 200);
+}
+
+const events = new EventSource(page.dataset.events);
+events.addEventListener('visits', (event) => {
+	const { visits } = JSON.parse(event.data);
+	if (visits) $('visits').textContent = visits;
+	pollSoon();
+});
+events.addEventListener('notice', (event) => {
+	const message = JSON.parse(event.data);
+	$('notice').textContent = typeof message === 'string' ? message : JSON.stringify(message);
+	$('notice').hidden = false;
+});
 
 poll();
