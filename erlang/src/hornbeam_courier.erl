@@ -4,15 +4,17 @@
 %% tells its own subscribers.
 %%
 %% The distribution's buffer holds the courier when it is full, not the
-%% publishers.  The other hub answers marks, so that its mailbox is bounded, too.
+%% publishers.  The other hub answers marks, so that its mailbox is bounded, too,
+%% and so that small messages never fill that buffer (1 MiB, by default): those
+%% who have other things to say to that node, as the process groups, would wait.
 -module(hornbeam_courier).
 
 -export([ensure/1, start_link/1, init/1]).
 
 -include_lib("kernel/include/logger.hrl").
 
-%% Bytes between two marks, and marks that may be unanswered.
--define(MARK, 262144).
+%% Cost of the messages between two marks, and marks that may be unanswered.
+-define(MARK, 49152).
 -define(MARKS_MAX, 16).
 
 -record(courier, {
@@ -65,9 +67,9 @@ loop(#courier{hub = Hub, monitor = Monitor, queue = Queue, marks = Marks} = Cour
     receive
         {publish, Topic, Encoded} = Parcel ->
             _ = erlang:send(Hub, Parcel, [noconnect]),
-            Bytes = byte_size(Topic) + byte_size(Encoded),
-            ok = hornbeam_push:written(Queue, hornbeam_push:cost(Bytes)),
-            loop(mark(Bytes, Courier));
+            Cost = hornbeam_push:cost(byte_size(Topic) + byte_size(Encoded)),
+            ok = hornbeam_push:written(Queue, Cost),
+            loop(mark(Cost, Courier));
         {dropped, Topic} ->
             Lost = hornbeam_topics:dropped_for_node(Topic, self()),
             ok = hornbeam_push:resume(Queue),
@@ -82,8 +84,8 @@ loop(#courier{hub = Hub, monitor = Monitor, queue = Queue, marks = Marks} = Cour
             loop(Courier)
     end.
 
-mark(Bytes, #courier{sent = Sent} = Courier) when Sent + Bytes < ?MARK ->
-    Courier#courier{sent = Sent + Bytes};
-mark(_Bytes, #courier{hub = Hub, marks = Marks} = Courier) ->
+mark(Cost, #courier{sent = Sent} = Courier) when Sent + Cost < ?MARK ->
+    Courier#courier{sent = Sent + Cost};
+mark(_Cost, #courier{hub = Hub, marks = Marks} = Courier) ->
     _ = erlang:send(Hub, {mark, self()}, [noconnect]),
     Courier#courier{sent = 0, marks = Marks + 1}.

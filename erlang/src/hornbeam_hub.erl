@@ -47,8 +47,10 @@
     %% Topics whose number of subscribers has changed since it was told.
     changed = #{} :: #{hornbeam_topics:topic() => []},
     announcing = false :: boolean(),
-    %% Nodes that everything has to be told.
-    untold = #{} :: #{node() => []}
+    %% Nodes that everything has to be told, and couriers that wait for answers to their marks.
+    untold = #{} :: #{node() => []},
+    unmarked = [] :: [pid()],
+    retrying = false :: boolean()
 }).
 
 -spec start_link() -> {ok, pid()} | {error, term()}.
@@ -110,8 +112,7 @@ handle_info({lost, Topic, Count}, Hub) ->
     ok = hornbeam_fanout:lost(Topic, Count),
     {noreply, Hub};
 handle_info({mark, Courier}, Hub) ->
-    Courier ! marked,
-    {noreply, Hub};
+    {noreply, marked(Courier, Hub)};
 handle_info({hello, Other, Counts}, Hub) ->
     {noreply, hello(Other, maps:from_list(Counts), Hub)};
 handle_info({counts, Other, Changes}, #hub{hubs = Hubs} = Hub) ->
@@ -123,12 +124,14 @@ handle_info({counts, Other, Changes}, #hub{hubs = Hubs} = Hub) ->
     end;
 handle_info(announce, Hub) ->
     {noreply, announce(Hub)};
-handle_info(retry, #hub{untold = Untold} = Hub) ->
-    {noreply, greet(maps:keys(Untold), Hub#hub{untold = #{}})};
+handle_info(retry, #hub{untold = Untold, unmarked = Unmarked} = Hub) ->
+    Again = Hub#hub{untold = #{}, unmarked = [], retrying = false},
+    {noreply, lists:foldl(fun marked/2, greet(maps:keys(Untold), Again), Unmarked)};
 handle_info({nodeup, Node}, Hub) ->
     {noreply, greet([Node], Hub)};
-handle_info({nodedown, Node}, #hub{untold = Untold} = Hub) ->
-    {noreply, Hub#hub{untold = maps:remove(Node, Untold)}};
+handle_info({nodedown, Node}, #hub{untold = Untold, unmarked = Unmarked} = Hub) ->
+    Others = [Courier || Courier <- Unmarked, node(Courier) =/= Node],
+    {noreply, Hub#hub{untold = maps:remove(Node, Untold), unmarked = Others}};
 handle_info({'DOWN', Monitor, process, Pid, _Reason}, #hub{hubs = Hubs} = Hub) ->
     case maps:take(Pid, Hubs) of
         {{Monitor, Counts}, Others} ->
@@ -238,13 +241,25 @@ greet(Nodes, Hub) ->
 tell(Node, To, Message, #hub{untold = Untold} = Hub) when not is_map_key(Node, Untold) ->
     case erlang:send(To, Message, [nosuspend, noconnect]) of
         nosuspend ->
-            _ = map_size(Untold) =:= 0 andalso erlang:send_after(?RETRY_MS, self(), retry),
-            Hub#hub{untold = Untold#{Node => []}};
+            retry(Hub#hub{untold = Untold#{Node => []}});
         _ ->
             Hub
     end;
 tell(_Node, _To, _Message, Hub) ->
     Hub.
+
+%% Its courier goes on when its node takes something again.  It has few marks unanswered.
+marked(Courier, #hub{unmarked = Unmarked} = Hub) ->
+    case erlang:send(Courier, marked, [nosuspend, noconnect]) of
+        nosuspend -> retry(Hub#hub{unmarked = [Courier | Unmarked]});
+        _ -> Hub
+    end.
+
+retry(#hub{retrying = true} = Hub) ->
+    Hub;
+retry(Hub) ->
+    _ = erlang:send_after(?RETRY_MS, self(), retry),
+    Hub#hub{retrying = true}.
 
 %% Whoever is new is told in turn: it may not have been there when this hub said hello.
 hello(Other, Counts, #hub{hubs = Hubs} = Hub) ->

@@ -16,8 +16,6 @@
     | {more, Missing :: pos_integer()}
     | {bad, Id :: 0..16#ffffffff, Op :: byte(), Text :: binary()}.
 
-%% A payload from here on is looked at before it is decoded.
--define(LARGE, 65536).
 -define(ATOM(Name, Size), <<131, 119, Size, Name>>).
 
 %% -doc The first frame in some bytes, or how many it lacks at least.
@@ -46,11 +44,11 @@ decode(<<131, 109, Size:32, Binary:Size/binary>>) ->
     Binary;
 decode(<<131, 80, _/binary>>) ->
     hornbeam_error:throw(protocol, "compressed terms are refused");
-decode(<<131, Term/binary>> = Payload) when byte_size(Payload) > ?LARGE ->
+decode(<<131, Term/binary>> = Payload) ->
     ok = hornbeam_link_terms:check(Term),
     term(Payload);
-decode(Payload) ->
-    term(Payload).
+decode(_Other) ->
+    hornbeam_error:throw(protocol, "the payload is not a term").
 
 term(Payload) ->
     try binary_to_term(Payload, [safe, used]) of

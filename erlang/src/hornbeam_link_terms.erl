@@ -1,7 +1,8 @@
-%% The size of a request's term before it is decoded.  A byte can stand for two
-%% words, so that a frame of 16 MiB, decoded, could take half a gigabyte: what
-%% is large is counted first.  Only the kinds of terms that requests are made
-%% of are known here.
+%% The size and the kinds of a request's term before it is decoded.  A byte can
+%% stand for two words, so that a frame of 16 MiB, decoded, could take half a
+%% gigabyte; and each external fun that binary_to_term has seen stays in the
+%% export table, which is finite.  Only the kinds of terms that requests are
+%% made of are known here.
 -module(hornbeam_link_terms).
 
 -export([check/1]).
@@ -27,5 +28,7 @@ scan(<<98, _:32, Rest/binary>>, Pending, Left) -> scan(Rest, Pending - 1, Left -
 scan(<<110, Size, _, _:Size/binary, Rest/binary>>, Pending, Left) -> scan(Rest, Pending - 1, Left - 1);
 scan(<<111, Size:32, _, _:Size/binary, Rest/binary>>, Pending, Left) -> scan(Rest, Pending - 1, Left - 1);
 scan(<<119, Size, _:Size/binary, Rest/binary>>, Pending, Left) -> scan(Rest, Pending - 1, Left - 1);
+%% As term_to_binary has them before OTP 26.
+scan(<<100, Size:16, _:Size/binary, Rest/binary>>, Pending, Left) -> scan(Rest, Pending - 1, Left - 1);
 scan(_Bytes, _Pending, _Left) ->
     hornbeam_error:throw(protocol, "the payload is no term that requests are made of").
