@@ -4,6 +4,7 @@ dist_noinst_DATA += \
 	%D%/board/board.py \
 	%D%/erlang_release/Makefile \
 	%D%/erlang_release/README \
+	%D%/erlang_release/python/model.py \
 	%D%/erlang_release/python/shop.py \
 	%D%/erlang_release/release.escript \
 	%D%/erlang_release/shop.sh \
@@ -11,6 +12,7 @@ dist_noinst_DATA += \
 	%D%/erlang_release/src/shop_app.erl \
 	%D%/erlang_release/src/shop_hooks.erl \
 	%D%/erlang_release/src/shop_prices.erl \
+	%D%/erlang_release/src/shop_reviews.erl \
 	%D%/erlang_release/src/shop_sup.erl \
 	%D%/erlang_release/src/shop_web.erl \
 	%D%/erlang_release/sys.config \

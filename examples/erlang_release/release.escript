@@ -16,7 +16,7 @@ main([Dir | Ebins]) ->
         {path, [Ebin || {_, _, Ebin} <- Apps]}, {variables, [{"SHOP_ROOT", filename:absname(Dir)}]}, {outdir, Releases}
     ]),
     copy("sys.config", filename:join(Releases, "sys.config"), 8#644),
-    copy("python/shop.py", filename:join([Dir, "python", "shop.py"]), 8#644),
+    [copy(F, filename:join(Dir, F), 8#644) || F <- filelib:wildcard("python/*.py")],
     copy("shop.sh", filename:join([Dir, "bin", "shop"]), 8#755).
 
 %% Copies an application to DIR/lib/NAME-VSN.

@@ -5,6 +5,7 @@ companion's table, not in a Python process.  What happens is published, and
 events.py streams it to the open pages.  `run` serves both.
 """
 
+import contextlib
 import os
 import secrets
 import time
@@ -15,6 +16,7 @@ from hornbeam_erlang import (
     HornbeamError,
     call,
     publish,
+    state_add,
     state_cas,
     state_fetch,
     state_get,
@@ -32,7 +34,19 @@ POSTS, PERIOD = 5, 60  # so many entries in so many seconds from one address
 WORDS = 3
 PRESENCE = 15  # a reader who has not asked for so many seconds has left
 
+WELCOME = "Welcome to the guest book. Sign it, and watch the book and its words change."
+
 app = Flask(__name__)
+
+
+def begin():
+    """The first worker finds nothing; without a companion the others will not either."""
+    with contextlib.suppress(HornbeamError):
+        state_add("visits", 0)
+        state_add("guestbook", [{"name": "Hornbeam", "text": WELCOME, "time": int(time.time()), "pid": os.getpid()}])
+
+
+begin()
 
 
 def visitor():

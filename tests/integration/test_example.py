@@ -75,6 +75,13 @@ def live(daemon, **more):
     return ask(daemon, "GET", "/live", **more).json()
 
 
+def test_the_commands_that_are_shown_work_at_once(daemon):
+    """Before anybody has looked at the page."""
+    assert daemon.hornbeam("state", "get", "visits").stdout == "0\n"
+    assert daemon.hornbeam("publish", "notice", "Tea at four").stdout == "0\n"
+    assert json.loads(daemon.hornbeam("call", "top_words", "--int", "3").stdout) == [["and", 2], ["book", 2], ["the", 2]]
+
+
 def test_visits_are_counted_once_whoever_answers(daemon):
     before = live(daemon)["visits"]
     with concurrent.futures.ThreadPoolExecutor(8) as pool:

@@ -39,10 +39,10 @@ class Shop:
                                          stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/")
         self.seen = set()
 
-    def get(self, path, headers=None):
+    def get(self, path, headers=None, method="GET", body=None):
         conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10 * SLOW)
         with contextlib.closing(conn):
-            conn.request("GET", path, headers=headers or {})
+            conn.request(method, path, body, headers or {})
             return Response(conn.getresponse())
 
     def serves(self):
@@ -82,6 +82,16 @@ def test_the_hooks_guard_and_answer(shop):
     got = shop.get("/admin/price/pear/x", token)
     assert (got.status, got.text) == (500, "the shop is sorry\n")
     eventually(lambda: "shop: /admin/price/pear/x failed: {python_error,<<\"ValueError\">>" in shop.log.read_text())
+
+
+def test_a_model_in_python_serves_erlang(shop):
+    def review(name, text):
+        return shop.get(f"/review/{name}", method="POST", body=text).text
+
+    assert review("apple", "Crisp, sweet and lovely!") == "tone 0.92; 1 good, 0 bad\n"
+    assert review("apple", "Rotten. The worst.") == "tone 0.13; 1 good, 1 bad\n"
+    assert review("pear", "") == "tone 0.50; 1 good, 0 bad\n"
+    assert review("melon", "sweet") == "there is no melon\n"
 
 
 def test_sigterm_stops_it_in_order(shop):

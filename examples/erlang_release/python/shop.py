@@ -1,5 +1,6 @@
 """The web front of the shop: prices and customers are Erlang's, the pages are Python's."""
 
+import model  # noqa: F401 -- registers itself
 from hornbeam_erlang import CallError, call, state_get, state_incr
 
 
@@ -23,9 +24,19 @@ def set_price(environ):
     return "200 OK", f"{name} costs {call('price', name)}, says the {environ['hornbeam.request']['role']}"
 
 
+def review(environ):
+    name, text = environ["PATH_INFO"].rpartition("/")[2], environ["wsgi.input"].read().decode()
+    try:
+        told = call("review", name, text)
+    except CallError:
+        return "404 Not Found", f"there is no {name}"
+    return "200 OK", f"tone {told['tone']:.2f}; {told['good']} good, {told['bad']} bad"
+
+
 def application(environ, start_response):
     path = environ["PATH_INFO"]
-    page = buy if path.startswith("/buy/") else set_price if path.startswith("/admin/price/") else index
+    pages = {"/buy/": buy, "/review/": review, "/admin/price/": set_price}
+    page = next((page for prefix, page in pages.items() if path.startswith(prefix)), index)
     status, text = page(environ)
     start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
     return [text.encode() + b"\n"]

@@ -16,6 +16,7 @@ init([]) ->
     ok = hornbeam:register_function(price, shop_prices, get),
     ok = hornbeam:register_function(set_price, shop_prices, set),
     ok = hornbeam:register_function(prices, fun([]) -> shop_prices:all() end),
+    ok = hornbeam:register_function(review, shop_reviews, add),
     {ok, Bind} = application:get_env(shop, bind),
     {ok, Workers} = application:get_env(shop, workers),
     case hornbeam:start("shop:application", #{
