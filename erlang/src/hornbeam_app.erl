@@ -12,6 +12,7 @@
 start(_Type, _Args) ->
     {ok, #{allow := Patterns}} = application:get_env(hornbeam, rpc),
     ok = hornbeam_rpc:configure(Patterns),
+    ok = hornbeam_names:init(),
     hornbeam_sup:start_link().
 
 -spec stop(term()) -> ok.

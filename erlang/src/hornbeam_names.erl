@@ -7,10 +7,19 @@
 %% limit in `names`.
 -module(hornbeam_names).
 
--export([atom/1, decode/1, made/0, max/0]).
+-export([init/0, atom/1, decode/1, made/0, max/0]).
 
 -define(MAX, 10000).
 -define(CHARACTERS_MAX, 255).
+
+%% -doc Begins the count, unless the node has one: before there are requests, the
+%% first of which, at once, would each begin one of their own.
+-spec init() -> ok.
+init() ->
+    case persistent_term:get(?MODULE, none) of
+        none -> persistent_term:put(?MODULE, atomics:new(1, [{signed, true}]));
+        _Counter -> ok
+    end.
 
 %% -doc The atom of a name in UTF-8.
 %%
@@ -109,7 +118,7 @@ make(Names, Count, First) ->
 counter() ->
     case persistent_term:get(?MODULE, none) of
         none ->
-            ok = persistent_term:put(?MODULE, atomics:new(1, [{signed, true}])),
+            ok = init(),
             counter();
         Counter ->
             Counter

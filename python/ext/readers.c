@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "term/erl.h"
+
 PyObject *
 hb_read_ok(struct hb_module *m, struct hb_term_reader *r, PyObject *arg, struct hb_error *err)
 {
@@ -180,6 +182,40 @@ raise_with(PyObject *type, PyObject *arguments)
 	return NULL;
 }
 
+/* The text, in Erlang's syntax, of the encoded term without its version byte. */
+static PyObject *
+text_of_term(const unsigned char *p, size_t len, struct hb_error *err)
+{
+	struct hb_buf term = {0}, text = {0};
+	PyObject *str = NULL;
+
+	hb_term_put_version(&term);
+	hb_buf_add(&term, p, len);
+	if (!term.failed && hb_term_to_erl(term.data, term.len, &text, err) == 0)
+		str = PyUnicode_DecodeUTF8((const char *)text.data, (Py_ssize_t)text.len, "replace");
+	else if (term.failed)
+		PyErr_NoMemory();
+	hb_buf_free(&term);
+	hb_buf_free(&text);
+	return str;
+}
+
+/* Why something failed: its text where Python cannot hold it, so that the failure is told all the same. */
+static PyObject *
+read_reason(struct hb_module *m, struct hb_term_reader *r, struct hb_error *err)
+{
+	struct hb_term_reader start = *r;
+	PyObject *reason = read_term(m, r, err);
+
+	if (reason != NULL || PyErr_Occurred() == NULL || !PyErr_ExceptionMatches(PyExc_ValueError))
+		return reason;
+	PyErr_Clear();
+	*r = start;
+	if (hb_term_skip(r, err) == -1)
+		return NULL;
+	return text_of_term(start.p, (size_t)(r->p - start.p), err);
+}
+
 static PyObject *
 raise_remote(struct hb_module *m, struct hb_term_reader *r, struct hb_error *err)
 {
@@ -190,7 +226,7 @@ raise_remote(struct hb_module *m, struct hb_term_reader *r, struct hb_error *err
 
 	if (hb_term_want_atom(r, class, sizeof class, err) == -1)
 		return NULL;
-	reason = read_term(m, r, err);
+	reason = read_reason(m, r, err);
 	if (reason != NULL && hb_term_want_binary(r, &text, &len, err) == 0)
 		stack = PyUnicode_DecodeUTF8((const char *)text, (Py_ssize_t)len, "replace");
 	if (stack != NULL)
@@ -213,6 +249,6 @@ hb_read_outcome(struct hb_module *m, struct hb_term_reader *r, PyObject *arg, st
 		return read_term(m, r, err);
 	if (strcmp(name, "raised") == 0)
 		return raise_remote(m, r, err);
-	reason = read_term(m, r, err);
+	reason = read_reason(m, r, err);
 	return reason != NULL ? raise_with(m->client.call_error, Py_BuildValue("(N)", reason)) : NULL;
 }

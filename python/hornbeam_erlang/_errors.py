@@ -28,7 +28,7 @@ class HornbeamPermissionError(HornbeamError, PermissionError):
 class CallError(HornbeamError):
     """A registered function returned {error, Reason}.
 
-    reason: the Reason, as a Python value.
+    reason: the Reason, as a Python value, or as text in Erlang's syntax where Python cannot hold it.
     """
 
     def __init__(self, reason: object) -> None:
@@ -40,7 +40,8 @@ class RemoteError(HornbeamError):
     """The other side raised an exception.
 
     kind: Erlang's class of it, "error", "exit" or "throw";
-    reason: its reason, as a Python value; stacktrace: for people to read.
+    reason: its reason, as a Python value, or as text in Erlang's syntax where Python cannot hold it;
+    stacktrace: for people to read.  A traceback shows it below the exception.
     """
 
     def __init__(self, kind: str, reason: object, stacktrace: str = "") -> None:
@@ -48,6 +49,8 @@ class RemoteError(HornbeamError):
         self.kind = kind
         self.reason = reason
         self.stacktrace = stacktrace
+        if stacktrace:
+            self.add_note(stacktrace)
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.reason!r}"

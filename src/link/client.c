@@ -372,7 +372,7 @@ hb_link_call(struct hb_link *link, enum hb_link_op op, struct hb_buf *request, i
 		call.id = ++link->last_id;
 		hb_frame_header(request->data, request->len, op, 0, call.id, hb_frame_deadline(deadline));
 		hb_conn_add(conn, &call);
-		run(link, conn, &call, deadline);
+		run(link, conn, &call, hb_frame_patience(op, deadline));
 		if (forks != link->forks)
 			break;
 		leave(link, conn, &call);

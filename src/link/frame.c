@@ -6,7 +6,10 @@
 
 #include "term/term.h"
 
-enum { HEAD_AFTER_LENGTH = HB_LINK_HEADER - 4 };
+enum {
+	HEAD_AFTER_LENGTH = HB_LINK_HEADER - 4,
+	PATIENCE_MS = 100
+};
 
 void
 hb_frame_header(unsigned char out[HB_LINK_HEADER], size_t total, uint8_t op, uint8_t flags, uint32_t id,
@@ -99,6 +102,12 @@ bool
 hb_frame_can_cancel(enum hb_link_op op)
 {
 	return op == HB_OP_CALL || op == HB_OP_RPC_CALL;
+}
+
+int64_t
+hb_frame_patience(enum hb_link_op op, int64_t deadline)
+{
+	return deadline != 0 && hb_frame_can_cancel(op) ? deadline + PATIENCE_MS : deadline;
 }
 
 void

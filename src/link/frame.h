@@ -42,6 +42,11 @@ uint32_t hb_frame_deadline(int64_t clock_ms);
 void hb_link_begin(struct hb_buf *request);
 /* Whether the companion has a process for the operation, which should not run on for nobody. */
 bool hb_frame_can_cancel(enum hb_link_op op);
+/*
+ * Until when a client waits for the answer (0: for ever).  Where something runs for the call, that is
+ * a moment beyond the deadline, in which the companion says what has not answered.
+ */
+int64_t hb_frame_patience(enum hb_link_op op, int64_t deadline);
 /* Appends the whole frame that cancels the request of that id. */
 void hb_frame_cancel(struct hb_buf *out, uint32_t id);
 /*

@@ -564,7 +564,7 @@ hb_mux_call(struct hb_mux *mux, struct hb_mux_call *call, enum hb_link_op op, st
 		return -1;
 	if (++mux->last_id == 0) /* which is nobody's */
 		mux->last_id = 1;
-	*call = (struct hb_mux_call){.id = mux->last_id, .op = op, .deadline = deadline,
+	*call = (struct hb_mux_call){.id = mux->last_id, .op = op, .deadline = hb_frame_patience(op, deadline),
 	    .start = mux->sent + mux->out.len - mux->out_off};
 	hb_frame_header(request->data, request->len, op, 0, call->id, hb_frame_deadline(deadline));
 	if (hb_inflight_add(&mux->calls, call) == -1)
