@@ -29,6 +29,8 @@ TESTS += \
 	%D%/test_faults_link.py \
 	%D%/test_faults_logs.py \
 	%D%/test_faults_memory.py \
+	%D%/test_faults_pubsub.py \
+	%D%/test_faults_rpc.py \
 	%D%/test_faults_streams.py \
 	%D%/test_faults_values.py \
 	%D%/test_faults_websocket.py \

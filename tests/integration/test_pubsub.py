@@ -8,7 +8,7 @@ import subprocess
 import threading
 
 import pytest
-from harness import PRELOAD, PYTHON, SLOW, Daemon, environment, eventually, pause, resident
+from harness import PRELOAD, PYTHON, SLOW, Daemon, environment, eventually
 from ws_client import Client
 
 WSGI = """
@@ -478,26 +478,6 @@ def test_a_subscriber_that_never_reads_loses_what_it_has_no_room_for_to_the_mess
         busy, idle = flood(d, 100_000, 10)
         got, dropped, gaps = d.get("/", timeout=60).json()
         assert got + dropped == 100_000
-        assert 0 < got <= 100_000
+        assert got > 0 and dropped > 0
         assert gaps == 0
-        assert busy < 5 * idle + 1e-3
-
-
-def test_a_stopped_worker_costs_the_companion_a_bound_and_sees_afterwards_what_it_missed():
-    count = 150_000
-    with Daemon(apps=[{"mount": "/", "app": "app:asgi"}], files={"app.py": QUEUE}) as d:
-        flood(d, 2000, 1024)
-        got, earlier, _ = d.get("/", timeout=60).json()
-        assert got + earlier == 2000
-        before = resident(d.companion_pid())
-        (worker,) = d.worker_pids()
-        pause(worker)
-        try:
-            flood(d, count, 1024)
-            assert resident(d.companion_pid()) - before < 64 << 20
-        finally:
-            os.kill(worker, signal.SIGCONT)
-        got, dropped, gaps = d.get("/", timeout=120).json()
-        assert got + dropped - earlier == count
-        assert dropped > earlier
-        assert gaps == 0
+        assert busy < 10 * idle, (busy, idle)
