@@ -14,6 +14,8 @@ from pydantic import BaseModel, Field
 
 from hornbeam_erlang import (
     HornbeamError,
+    aio,
+    publish,
     state_cas,
     state_delete,
     state_fetch,
@@ -25,9 +27,9 @@ from hornbeam_erlang import (
 )
 
 NOTES = "board:notes"
+CHANGED = "board:changed"  # the topic that live pages wait for
 KEPT = 100
 POSTS, PERIOD = 20, 60  # so many notes in so many seconds from one address
-LOOK = 0.2  # how often a live page's worker looks for something new, in seconds
 
 app = FastAPI(title="Board", description="A notice board in shared state.")
 page = pathlib.Path(__file__).with_name("board.html")
@@ -65,6 +67,7 @@ def change(function):
         notes, version = state_gets(NOTES)
         changed = function(notes or [])
         if state_cas(NOTES, changed, version):
+            publish(CHANGED, None)
             return
 
 
@@ -112,7 +115,7 @@ async def write(new: NewNote):
 @app.post("/notes/{number}/votes")
 async def vote(number: int, note: dict = Depends(known)):
     votes = state_incr(votes_key(number))
-    state_incr("board:changes")
+    publish(CHANGED, None)
     return {"id": number, "votes": votes}
 
 
@@ -132,25 +135,21 @@ def figures():
     return {**state_fetch("board:figures", compute, ttl=1), "pid": os.getpid()}
 
 
-def stamp():
-    """Differs whenever the board does."""
-    return state_gets(NOTES)[1], state_get("board:changes", 0)
-
-
 @app.websocket("/live")
 async def live(websocket: WebSocket):
     """Sends all notes at first and whenever something has changed, until the client leaves."""
     await websocket.accept()
-    leaving = asyncio.ensure_future(websocket.receive())
-    seen = None
-    try:
-        while not leaving.done():
-            now = stamp()
-            if now != seen:
-                seen = now
+    async with aio.subscription(CHANGED) as changes:
+        leaving = asyncio.ensure_future(websocket.receive())
+        try:
+            while not leaving.done():
+                while changes.receive(0):  # many changes at once are one
+                    pass
                 await websocket.send_json(with_votes(state_get(NOTES, [])))
-            await asyncio.wait([leaving], timeout=LOOK)
-    except (WebSocketDisconnect, OSError):
-        pass
-    finally:
-        leaving.cancel()
+                change = asyncio.ensure_future(changes.get())
+                await asyncio.wait([leaving, change], return_when=asyncio.FIRST_COMPLETED)
+                change.cancel()
+        except (WebSocketDisconnect, OSError, HornbeamError):
+            pass
+        finally:
+            leaving.cancel()

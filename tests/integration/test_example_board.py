@@ -88,6 +88,8 @@ def test_live_pages_hear_of_changes_whoever_made_them(client, daemon):
             assert page.close_code == 1000
 
     asyncio.run(watch())
+    harness.eventually(lambda: "board:changed" not in daemon.hornbeam("topics").stdout)
+    assert "never retrieved" not in daemon.log()
 
 
 def test_figures_are_those_of_all_workers(client):

@@ -129,3 +129,4 @@ def test_websockets_of_the_guide(node):
             each.close(1000)
             assert each.closed()[0] == 1000
     eventually(lambda: subscribers(node) == "0")
+    assert "never retrieved" not in node.log()
