@@ -146,6 +146,11 @@ def in_background(function, *args, **more):
         thread.join(60 * SLOW)
 
 
+def script(daemon, code, *args, **more):
+    env = environment(HORNBEAM_SOCKET=str(daemon.socket), **PRELOAD)
+    return subprocess.Popen([PYTHON, "-c", code, *map(str, args)], env=env, stdout=subprocess.PIPE, text=True, **more)
+
+
 @pytest.fixture(scope="module")
 def ebin(tmp_path_factory):
     path = tmp_path_factory.mktemp("ebin")
@@ -160,6 +165,13 @@ def daemon():
 
 
 # Readers that hang.
+
+BESIDE = """
+from hornbeam_erlang import publish, subscription
+with subscription('beside') as s:
+    assert publish('beside', 'on time') == 1
+    print(s.receive(10))
+"""
 
 
 def test_a_stopped_worker_and_a_million_messages(ebin):
@@ -179,12 +191,14 @@ def test_a_stopped_worker_and_a_million_messages(ebin):
         pause(worker)
         try:
             with in_background(publish, count) as published:
+                beside = d.python(BESIDE)
                 while not published:
                     most = max(most, resident(companion))
                     time.sleep(0.01)
         finally:
             os.kill(worker, signal.SIGCONT)
         assert published == [count]
+        assert beside.stdout == "('beside', 'on time')\n", beside
         assert most - before < 64 << 20, f"{(most - before) >> 20} MiB more"
         got, missed, gaps = d.get("/drained", timeout=120).json()
         assert got + missed - dropped == count
@@ -317,6 +331,21 @@ def test_a_websocket_of_a_worker_that_ends_or_drains_subscribes_no_more():
         d.note()
 
 
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, "exits", "raises"])
+def test_a_script_that_ends_in_any_way_subscribes_no_more(daemon, how):
+    code = ("import sys, time\nfrom hornbeam_erlang import subscribe\nsubscribe('script')\nsys.stdin.readline()\n"
+            + {"exits": "sys.exit()", "raises": "raise ValueError"}.get(how, "time.sleep(600)"))
+    with script(daemon, code, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as p:
+        try:
+            subscribed(daemon, "script")
+            if isinstance(how, int):
+                p.send_signal(how)
+            p.communicate("go\n")
+        finally:
+            p.kill()
+    subscribed(daemon, "script", 0)
+
+
 def test_a_companion_that_comes_back_has_the_subscriptions_of_a_worker_again_and_the_gap_shows():
     with Daemon("app:application", files={"app.py": APP}) as d:
         subscribed(d, "flood")
@@ -326,6 +355,35 @@ def test_a_companion_that_comes_back_has_the_subscriptions_of_a_worker_again_and
         eventually(lambda: d.hornbeam("publish", "flood", "after").stdout == "1\n", 30)
         assert d.get("/drained").json() == [1, 0, 1]
         d.note()
+
+
+def test_a_companion_that_hangs_ends_a_publish_at_its_deadline_and_a_wait_at_its_own():
+    code = """
+import time
+from hornbeam_erlang import publish, receive_pubsub, subscribe
+subscribe('hung')
+print('ready', flush=True)
+input()
+before = time.monotonic()
+print(receive_pubsub(0.2), time.monotonic() - before < 4)
+try:
+    publish('hung', 1)
+except TimeoutError:
+    print(4.5 < time.monotonic() - before < 15, flush=True)
+print(receive_pubsub(60))
+"""
+    with Daemon() as d, script(d, code, stdin=subprocess.PIPE) as p:
+        assert p.stdout.readline() == "ready\n"
+        companion = d.companion_pid()
+        pause(companion)
+        try:
+            p.stdin.write("\n")
+            p.stdin.flush()
+            assert [p.stdout.readline() for _ in range(2)] == ["None True\n", "True\n"]
+        finally:
+            os.kill(companion, signal.SIGCONT)
+        assert d.hornbeam("publish", "hung", "now").stdout == "1\n"
+        assert p.communicate(timeout=60)[0] == "now\n"
 
 
 # Two nodes.
@@ -358,11 +416,6 @@ threads = [threading.Thread(target=work, args=(f"{who}.{i}",)) for i in range(2)
 for t in threads: t.start()
 for t in threads: t.join()
 """
-
-
-def script(daemon, code, *args):
-    env = environment(HORNBEAM_SOCKET=str(daemon.socket), **PRELOAD)
-    return subprocess.Popen([PYTHON, "-c", code, *map(str, args)], env=env, stdout=subprocess.PIPE, text=True)
 
 
 def test_messages_of_each_publisher_come_in_order_over_two_nodes(tmp_path):

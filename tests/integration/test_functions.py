@@ -9,7 +9,7 @@ from harness import Daemon, eventually
 
 APP = """
 import asyncio, contextvars, os, threading, time
-from hornbeam_erlang import HornbeamError, HornbeamTimeoutError, RemoteError, call, register
+from hornbeam_erlang import HornbeamError, HornbeamTimeoutError, RemoteError, call, register, state_incr
 
 var = contextvars.ContextVar("var", default="fresh")
 
@@ -23,6 +23,7 @@ def total(prices):
 
 @register("hold")
 def hold(seconds):
+    state_incr("held")
     time.sleep(seconds)
     return os.getpid()
 
@@ -177,16 +178,16 @@ def test_calls_are_spread_over_the_workers():
 def test_a_worker_that_is_killed_loses_only_its_calls_and_is_asked_no_more():
     with daemon_with(workers=2) as d:
         held = []
-        callers = [threading.Thread(target=lambda: held.append(call(d, "hold", "1"))) for _ in range(2)]
+        callers = [threading.Thread(target=lambda: held.append(call(d, "hold", "2", "-t", "20s"))) for _ in range(2)]
         for c in callers:
             c.start()
-        eventually(lambda: len(d.python("").stdout) == 0)
+        eventually(lambda: d.hornbeam("state", "get", "held").stdout == "2\n")  # one in each: the calls are spread
         first = d.worker_pids()[0]
-        eventually(lambda: d.hornbeam("rpc", "call", "-", "hornbeam_python", "names").returncode == 0)
         os.kill(first, signal.SIGKILL)
         for c in callers:
             c.join()
-        assert all(h.returncode in (0, 3) for h in held), held
+        lost, answered = sorted(held, key=lambda h: h.returncode, reverse=True)
+        assert (lost.returncode, answered.returncode) == (3, 0) and int(answered.stdout) != first, held
         found = d.python("from hornbeam_erlang import call\nprint([call('pid') for _ in range(10)])")
         assert found.returncode == 0 and first not in eval(found.stdout), found
         d.note()
