@@ -20,6 +20,7 @@ hb_client_init(struct hb_client *c)
 	if (errors == NULL)
 		return -1;
 	c->error = PyObject_GetAttrString(errors, "HornbeamError");
+	c->disconnected_error = PyObject_GetAttrString(errors, "HornbeamDisconnectedError");
 	c->timeout_error = PyObject_GetAttrString(errors, "HornbeamTimeoutError");
 	c->connection_error = PyObject_GetAttrString(errors, "HornbeamConnectionError");
 	c->permission_error = PyObject_GetAttrString(errors, "HornbeamPermissionError");
@@ -33,6 +34,7 @@ int
 hb_client_traverse(struct hb_client *c, visitproc visit, void *arg)
 {
 	Py_VISIT(c->error);
+	Py_VISIT(c->disconnected_error);
 	Py_VISIT(c->timeout_error);
 	Py_VISIT(c->connection_error);
 	Py_VISIT(c->permission_error);
@@ -47,6 +49,7 @@ hb_client_clear(struct hb_client *c)
 	struct hb_scratch *s;
 
 	Py_CLEAR(c->error);
+	Py_CLEAR(c->disconnected_error);
 	Py_CLEAR(c->timeout_error);
 	Py_CLEAR(c->connection_error);
 	Py_CLEAR(c->permission_error);

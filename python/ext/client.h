@@ -30,7 +30,8 @@ struct hb_client {
 	struct hb_push *push; /* made and kept as link */
 	size_t queue;         /* messages of a subscriber, 0: the default */
 	struct hb_scratch *spare;
-	PyObject *error, *timeout_error, *connection_error, *permission_error, *call_error, *remote_error;
+	PyObject *error, *disconnected_error, *timeout_error, *connection_error, *permission_error;
+	PyObject *call_error, *remote_error;
 };
 
 int hb_client_init(struct hb_client *c);

@@ -53,6 +53,7 @@ hb_pubsub_init(struct hb_module *m, PyObject *module)
 		return -1;
 	p->current->left = hb_process_leave;
 	p->current->ended = hb_process_end;
+	p->current->disconnected = m->client.disconnected_error;
 	m->client.queue = p->current->queue;
 	return p->current->enable(p->current->py);
 }
@@ -71,8 +72,10 @@ hb_pubsub_traverse(struct hb_pubsub *p, visitproc visit, void *arg)
 void
 hb_pubsub_clear(struct hb_pubsub *p)
 {
-	if (p->current != NULL)
+	if (p->current != NULL) {
 		p->current->left = p->current->ended = NULL;
+		p->current->disconnected = NULL;
+	}
 	p->current = NULL;
 	hb_watch_clear(p);
 	for (size_t i = 0; i < HB_PUBSUB_CACHE; i++) {

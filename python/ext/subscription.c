@@ -4,7 +4,11 @@
 #include "common/clock.h"
 #include "module.h"
 
-enum { SUBSCRIBE_TIMEOUT = 5000 }; /* milliseconds */
+/* Milliseconds. */
+enum {
+	SUBSCRIBE_TIMEOUT = 5000,
+	LOOK_EACH = 1000 /* whether the client of a WSGI request is still there, while a thread waits */
+};
 
 struct hb_subscription *
 hb_subscription_new(struct hb_module *m, PyTypeObject *type, struct hb_process *process)
@@ -62,7 +66,7 @@ hb_subscription_raise_end(const struct hb_subscription *s)
 	    [HB_END_OVER] = "the request or the thread has ended, and its subscriptions with it",
 	};
 
-	PyErr_SetString(s->m->client.error, why[s->end]);
+	PyErr_SetString(s->end == HB_END_LEFT ? s->m->client.disconnected_error : s->m->client.error, why[s->end]);
 	return NULL;
 }
 
@@ -214,6 +218,28 @@ subscription_unsubscribe(PyObject *self, PyObject *topic)
 	Py_RETURN_NONE;
 }
 
+/* hb_push_next, in parts: between them a thread in a WSGI call looks after its client. */
+static enum hb_push_result
+next(struct hb_subscription *s, int64_t deadline, struct hb_message **message, struct hb_error *err)
+{
+	struct hb_py_current *current = s->m->pubsub.current;
+	enum hb_push_result result;
+	int64_t until = deadline, look_at;
+
+	for (;;) {
+		if (current != NULL) {
+			look_at = hb_clock_ms() + LOOK_EACH;
+			until = deadline == 0 || look_at < deadline ? look_at : deadline;
+		}
+		Py_BEGIN_ALLOW_THREADS
+		result = hb_push_next(s->subscriber, until, message, err);
+		Py_END_ALLOW_THREADS
+		if (result != HB_PUSH_NOTHING || until == deadline)
+			return result;
+		current->look(current->py);
+	}
+}
+
 /* A pair; or NULL, with an exception unless the deadline has passed, or the subscription was closed. */
 static PyObject *
 receive(struct hb_subscription *s, int64_t deadline)
@@ -226,9 +252,7 @@ receive(struct hb_subscription *s, int64_t deadline)
 		return NULL;
 	if (s->subscriber == NULL)
 		return NULL;
-	Py_BEGIN_ALLOW_THREADS
-	result = hb_push_next(s->subscriber, deadline, &message, &err);
-	Py_END_ALLOW_THREADS
+	result = next(s, deadline, &message, &err);
 	switch (result) {
 	case HB_PUSH_MESSAGE:
 		return hb_subscription_pair(s->m, message);

@@ -22,6 +22,7 @@ from ._calls import call, cast, node, nodes, rpc_call, rpc_cast
 from ._errors import (
     CallError,
     HornbeamConnectionError,
+    HornbeamDisconnectedError,
     HornbeamError,
     HornbeamPermissionError,
     HornbeamTimeoutError,
@@ -52,6 +53,7 @@ __all__ = [
     "Atom",
     "CallError",
     "HornbeamConnectionError",
+    "HornbeamDisconnectedError",
     "HornbeamError",
     "HornbeamPermissionError",
     "HornbeamTimeoutError",
@@ -91,6 +93,6 @@ __all__ = [
 ]
 
 # A traceback shows the name that can be imported.
-for _type in (CallError, HornbeamConnectionError, HornbeamError, HornbeamPermissionError, HornbeamTimeoutError,
-              RemoteError, Subscription):
+for _type in (CallError, HornbeamConnectionError, HornbeamDisconnectedError, HornbeamError, HornbeamPermissionError,
+              HornbeamTimeoutError, RemoteError, Subscription):
     _type.__module__ = __name__

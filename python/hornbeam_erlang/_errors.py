@@ -7,6 +7,13 @@ class HornbeamError(Exception):
     """The root of this package's exceptions."""
 
 
+class HornbeamDisconnectedError(HornbeamError):
+    """The client of the request has gone, and with it the request's subscriptions.
+
+    An application need not catch it: the server takes it for the end of the request.
+    """
+
+
 class HornbeamTimeoutError(HornbeamError, TimeoutError):
     """The deadline of a call passed.
 

@@ -29,7 +29,8 @@ def subscribe(topic: str) -> None:
     The process is the WebSocket, else the HTTP request, else the lifespan
     whose code runs, in its tasks and threads too; outside of these the thread.
     With its end its subscriptions go.  Twice is once.
-    Raises HornbeamError where the request has ended, or its client has gone.
+    Raises HornbeamError where the request has ended; HornbeamDisconnectedError
+    where its client has gone.
     """
     _hornbeam.current().subscribe(topic)
 
@@ -54,9 +55,9 @@ def receive_pubsub(timeout: float | None = None) -> Any:
     as long as it takes.  On an event loop's thread a wait holds the loop: there
     use 0, aio.receive_pubsub or a Subscription.  A message that is None looks
     as if none had come, and of several topics it does not say which: a Subscription does.
-    Raises HornbeamError where nothing is subscribed to, where the request has
-    ended, and, unless timeout is 0, where its client has gone; ValueError for a
-    message that Python cannot hold, which is then gone.
+    Raises HornbeamError where nothing is subscribed to, or the request has
+    ended; HornbeamDisconnectedError where its client has gone, unless timeout
+    is 0; ValueError for a message that Python cannot hold, which is then gone.
     """
     received = _hornbeam.current().receive(timeout)
     return None if received is None else received[1]
@@ -120,7 +121,8 @@ def subscription(*topics: str) -> Subscription:
             ...
 
     It belongs to the current process, as subscribe()'s does, and ends with it at
-    the latest: waiting for it then raises HornbeamError.  Closed, it
+    the latest: waiting for it then raises HornbeamError, and
+    HornbeamDisconnectedError once the client has gone.  Closed, it
     ends the loops over it.  One event loop at a time waits for it.
     """
     return Subscription(*topics)

@@ -216,7 +216,11 @@ bool
 hb_py_asgi_take_lost(struct hb_py_asgi_call *c)
 {
 	PyObject *type, *value, *tb, *parts;
-	bool lost = PyErr_ExceptionMatches(c->py->asgi->disconnected);
+	bool lost;
+
+	if (hb_py_kept_take_left(c->py, &c->kept))
+		return true;
+	lost = PyErr_ExceptionMatches(c->py->asgi->disconnected);
 
 	if (!lost && PyErr_ExceptionMatches(PyExc_BaseExceptionGroup)) {
 		PyErr_Fetch(&type, &value, &tb);

@@ -41,6 +41,17 @@ look_for_client(struct hb_py *py, PyObject *call)
 		c->kept.left = true;
 }
 
+static void
+look(struct hb_py *py)
+{
+	struct hb_py_call *c = (struct hb_py_call *)running;
+
+	if (running == NULL || Py_TYPE(running) != py->call_type || c->r == NULL || c->kept.left || c->kept.over)
+		return;
+	if (py->server->hung_up(c->r))
+		hb_py_kept_left(py, &c->kept);
+}
+
 static struct hb_py_kept *
 find(struct hb_py *py)
 {
@@ -66,7 +77,7 @@ hb_py_current_init(struct hb_py *py, size_t queue)
 	PyObject *capsule;
 	int rc;
 
-	py->current = (struct hb_py_current){.py = py, .queue = queue, .enable = enable, .find = find};
+	py->current = (struct hb_py_current){.py = py, .queue = queue, .enable = enable, .find = find, .look = look};
 	capsule = PyCapsule_New(&py->current, HB_PY_CURRENT, NULL);
 	rc = capsule != NULL ? PySys_SetObject(HB_PY_CURRENT, capsule) : -1;
 	Py_XDECREF(capsule);
@@ -77,6 +88,7 @@ void
 hb_py_current_clear(struct hb_py *py)
 {
 	py->current.left = py->current.ended = NULL;
+	py->current.disconnected = NULL;
 	Py_CLEAR(py->current_var);
 	if (PySys_SetObject(HB_PY_CURRENT, NULL) == -1)
 		PyErr_Clear();
@@ -101,6 +113,15 @@ hb_py_current_run(PyObject *call)
 
 	running = call;
 	return before;
+}
+
+bool
+hb_py_kept_take_left(struct hb_py *py, const struct hb_py_kept *kept)
+{
+	if (!kept->left || py->current.disconnected == NULL || !PyErr_ExceptionMatches(py->current.disconnected))
+		return false;
+	PyErr_Clear();
+	return true;
 }
 
 void

@@ -32,9 +32,12 @@ struct hb_py_current {
 	int (*enable)(struct hb_py *py);
 	/* That of the current call; NULL: there is none. */
 	struct hb_py_kept *(*find)(struct hb_py *py);
+	/* For a thread that waits in a WSGI call, which nobody else tells: looks whether its client has gone. */
+	void (*look)(struct hb_py *py);
 	/* Set by hornbeam_erlang: the client has gone, the call has ended. */
 	void (*left)(PyObject *object);
 	void (*ended)(PyObject *object);
+	PyObject *disconnected; /* what hornbeam_erlang raises where the client has gone; borrowed */
 };
 
 /* The room's side. */
@@ -44,6 +47,8 @@ void hb_py_current_clear(struct hb_py *py);
 int hb_py_current_set(struct hb_py *py, PyObject *call);
 /* The call whose code this thread runs, until the next one of these; returns the one before. */
 PyObject *hb_py_current_run(PyObject *call);
+/* Clears the pending exception and returns true if it is no more than that the client has gone. */
+bool hb_py_kept_take_left(struct hb_py *py, const struct hb_py_kept *kept);
 void hb_py_kept_left(struct hb_py *py, struct hb_py_kept *kept);
 void hb_py_kept_end(struct hb_py *py, struct hb_py_kept *kept);
 

@@ -121,6 +121,8 @@ struct hb_py_server {
 	ssize_t (*send_file)(struct hb_py_request *r, int fd, off_t off, size_t n);
 	/* Blocks until write would take bytes again; -1 when the client is gone or too slow. */
 	int (*wait)(struct hb_py_request *r);
+	/* WSGI: whether the client has gone, or closed its side, as a look at its connection tells now. */
+	bool (*hung_up)(struct hb_py_request *r);
 	/* The response is whole. */
 	void (*finish)(struct hb_py_request *r);
 	/* The application failed: 500 where nothing was sent, else the connection is cut (a WebSocket: 1011). */

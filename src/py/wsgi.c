@@ -213,8 +213,10 @@ go_on(struct hb_py_call *c)
 	if (sent == HB_PY_SLOW)
 		return HB_PY_PAUSED;
 	if (sent == HB_PY_FAILED) {
-		hb_py_tell_exception(py, r);
-		hb_py_log_failure(py, r);
+		if (!hb_py_kept_take_left(py, &c->kept)) {
+			hb_py_tell_exception(py, r);
+			hb_py_log_failure(py, r);
+		}
 		py->server->fail(r);
 	} else
 		py->server->finish(r);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -490,6 +491,18 @@ respond_raised(struct hb_py_request *r, const char *type, const char *text, size
 	hb_hooks_raised(conn_of(r), type, text, len);
 }
 
+static bool
+respond_hung_up(struct hb_py_request *r)
+{
+	struct hb_conn *c = conn_of(r);
+	char byte;
+	ssize_t n = recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+	if (n == 0 || (n == -1 && errno != EAGAIN && errno != EINTR))
+		c->eof = true;
+	return c->eof;
+}
+
 static int
 respond_interim(struct hb_py_request *r, const struct hb_py_head *head, struct hb_error *err)
 {
@@ -556,6 +569,7 @@ hb_respond_init(struct hb_worker *w)
 		.write = respond_write,
 		.send_file = respond_send_file,
 		.wait = respond_wait,
+		.hung_up = respond_hung_up,
 		.finish = respond_finish,
 		.fail = respond_fail,
 		.raised = respond_raised,

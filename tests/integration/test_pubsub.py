@@ -58,7 +58,16 @@ def answer(path, query):
         return 'started'
     return publish(query, path[1:])
 
+def stream(topic):
+    with subscription(topic) as s:
+        yield b'begins'
+        for _, message in s:
+            yield message.encode()
+
 def application(environ, start_response):
+    if environ['PATH_INFO'] == '/stream':
+        start_response('200 OK', [])
+        return stream(environ['QUERY_STRING'])
     body = json.dumps(answer(environ['PATH_INFO'], environ['QUERY_STRING'])).encode()
     start_response('200 OK', [('Content-Type', 'application/json'), ('Content-Length', str(len(body)))])
     return [body]
@@ -146,8 +155,17 @@ async def only_topic(scope, receive, send):
     except HornbeamError as e:
         publish('closed', str(e))
 
+async def stream(topic, send):
+    await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+    async with subscription(topic) as s:
+        await send({'type': 'http.response.body', 'body': b'begins', 'more_body': True})
+        async for _, message in s:
+            await send({'type': 'http.response.body', 'body': message.encode(), 'more_body': True})
+
 async def http(scope, receive, send):
     path, query = scope['path'], scope['query_string'].decode()
+    if path == '/stream':
+        return await stream(query, send)
     if path == '/subscribe':
         await aio.subscribe(query)
         value = [await aio.publish(query, 'own'), await aio.receive_pubsub(5)]
@@ -252,6 +270,21 @@ def test_a_request_sees_nothing_of_an_earlier_one_on_its_thread(daemon):
     for i in range(8):
         assert daemon.get(f"/subscribe?earlier{i}").json()[1] == "own"
         assert daemon.get("/left").json() == "no topic is subscribed to: nothing can come"
+
+
+def test_a_stream_that_waits_for_messages_ends_with_its_client_and_without_a_fuss(daemon):
+    before = daemon.log()
+    with daemon.connect() as s:
+        s.sendall(b"GET /stream?streamed HTTP/1.1\r\nHost: x\r\n\r\n")
+        got = b""
+        while b"begins" not in got:
+            got += s.recv(4096)
+        assert daemon.hornbeam("publish", "streamed", "an event").stdout.strip() == "1"
+        while b"an event" not in got:
+            got += s.recv(4096)
+    gone(daemon, "streamed")
+    assert daemon.get("/subscribe?after").json() == [1, "own"]
+    assert "Traceback" not in daemon.log()[len(before):]
 
 
 def test_requests_side_by_side_are_not_mixed_up(daemon):

@@ -65,15 +65,15 @@ def test_a_message_reaches_its_subscribers_and_publish_counts_them():
 
 
 def test_subscribing_twice_is_once_and_unsubscribing_ends_it():
-    subscribe("t")
-    subscribe("t")
-    assert publish("t", 1) == 1
+    subscribe("twice")
+    subscribe("twice")
+    assert publish("twice", 1) == 1
     assert receive_pubsub(SOON) == 1
-    publish("t", "before")
+    publish("twice", "before")
     assert receive_pubsub(SOON) == "before"
-    unsubscribe("t")
-    unsubscribe("t")
-    assert eventually(lambda: publish("t", 2) == 0)
+    unsubscribe("twice")
+    unsubscribe("twice")
+    assert eventually(lambda: publish("twice", 2) == 0)
     with pytest.raises(HornbeamError, match="no topic is subscribed to"):
         receive_pubsub(0)
 
