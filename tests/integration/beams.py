@@ -34,7 +34,7 @@ class Beam:
         self.name = name
         self.env = {**os.environ, **({"ERL_EPMD_PORT": str(epmd)} if epmd else {})}
         listen = listen or (host if host.replace(".", "").isdigit() else "127.0.0.1")
-        self.args = [ERL, "-noshell", "-name" if "." in host else "-sname", name, "-setcookie", cookie,
+        self.args = [ERL, "-noshell", "-boot", "no_dot_erlang", "-name" if "." in host else "-sname", name, "-setcookie", cookie,
                      "-start_epmd", "false", *(["-erl_epmd_port", str(port)] if port else []),
                      "-kernel", "inet_dist_use_interface", tuple_of(listen),
                      *args, "-eval", LIFE]
