@@ -37,6 +37,7 @@ ERL_MODULES = \
 	hornbeam_log \
 	hornbeam_names \
 	hornbeam_near \
+	hornbeam_orphans \
 	hornbeam_pubsub \
 	hornbeam_pubsub_sup \
 	hornbeam_python \
@@ -101,6 +102,7 @@ ERL_TESTS = \
 	hornbeam_attached_tests \
 	hornbeam_calls_SUITE \
 	hornbeam_cluster_SUITE \
+	hornbeam_crash_SUITE \
 	hornbeam_embedded_SUITE \
 	hornbeam_linear \
 	hornbeam_hooks_tests \

@@ -39,7 +39,12 @@
 
 -type counts() :: #{hornbeam_topics:topic() => pos_integer()}.
 
+%% Changes of groups that may wait for pg, which a node that hangs can hold: it tells all nodes itself.
+-define(CHANGES_MAX, 10000).
+
 -record(hub, {
+    groups :: pid(),
+    changes = 0 :: non_neg_integer(),
     members = #{} :: #{non_neg_integer() => pid()},
     %% Whoever subscribes, and to how many topics; which ones is in the table of the owned.
     watched = #{} :: #{pid() => {Monitor :: reference(), pos_integer()}},
@@ -86,7 +91,7 @@ init([]) ->
     Subscriptions = hornbeam_topics:subscriptions(),
     Watched = lists:foldl(fun own/2, #{}, Subscriptions),
     Topics = lists:usort(hornbeam_topics:known() ++ [Topic || {Topic, _} <- Subscriptions]),
-    Hub = lists:foldl(fun join/2, #hub{watched = Watched}, [Topic || Topic <- Topics, hornbeam_topics:recount(Topic) > 0]),
+    Hub = lists:foldl(fun join/2, #hub{groups = spawn_link(fun groups/0), watched = Watched}, [Topic || Topic <- Topics, hornbeam_topics:recount(Topic) > 0]),
     ok = net_kernel:monitor_nodes(true),
     {ok, greet(nodes(), Hub)}.
 
@@ -169,13 +174,30 @@ join(Topic, #hub{members = Members} = Hub) ->
     Number = erlang:phash2(Topic, ?MEMBERS),
     case Members of
         #{Number := Member} ->
-            ok = pg:join(?SCOPE, Topic, Member),
-            Hub;
+            change({join, Topic, Member}, Hub);
         _ ->
             Member = spawn_link(fun member/0),
-            ok = pg:join(?SCOPE, Topic, Member),
-            Hub#hub{members = Members#{Number => Member}}
+            change({join, Topic, Member}, Hub#hub{members = Members#{Number => Member}})
     end.
+
+%% In this order, by a process that may wait for pg.
+change(Change, #hub{groups = Groups, changes = Changes} = Hub) when Changes < ?CHANGES_MAX ->
+    Groups ! Change,
+    Hub#hub{changes = Changes + 1};
+change(Change, #hub{groups = Groups} = Hub) ->
+    Done = make_ref(),
+    Groups ! {done, self(), Done},
+    receive Done -> ok end,
+    change(Change, Hub#hub{changes = 0}).
+
+-spec groups() -> no_return().
+groups() ->
+    receive
+        {join, Topic, Member} -> ok = pg:join(?SCOPE, Topic, Member);
+        {leave, Topic, Member} -> ok = pg:leave(?SCOPE, Topic, Member);
+        {done, Hub, Done} -> Hub ! Done
+    end,
+    groups().
 
 %% It is a name in groups, and does nothing.
 -spec member() -> no_return().
@@ -195,14 +217,13 @@ unsubscribe(Topic, Pid, #hub{watched = Watched} = Hub) ->
             Hub;
         {_Before, Local} ->
             true = ets:delete(?OWNED, {Pid, Topic}),
-            ok = last(Topic, Local, Hub),
-            changed(Topic, Hub#hub{watched = disown(Pid, Watched)})
+            changed(Topic, last(Topic, Local, Hub#hub{watched = disown(Pid, Watched)}))
     end.
 
-last(Topic, 0, #hub{members = Members}) ->
-    pg:leave(?SCOPE, Topic, maps:get(erlang:phash2(Topic, ?MEMBERS), Members));
-last(_Topic, _Local, _Hub) ->
-    ok.
+last(Topic, 0, #hub{members = Members} = Hub) ->
+    change({leave, Topic, maps:get(erlang:phash2(Topic, ?MEMBERS), Members)}, Hub);
+last(_Topic, _Local, Hub) ->
+    Hub.
 
 disown(Pid, Watched) ->
     case Watched of

@@ -54,6 +54,7 @@ listener(Path) ->
 
 -spec init(top | links) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init(top) ->
+    ok = hornbeam_orphans:await([?LINKS]),
     ok = hornbeam_links:new(),
     Links = #{id => links, start => {?MODULE, start_links, []}, type => supervisor},
     Children =

@@ -27,8 +27,12 @@ add(Peer) ->
 
 -spec remove() -> ok.
 remove() ->
-    true = ets:delete(?MODULE, self()),
-    ok.
+    try
+        true = ets:delete(?MODULE, self()),
+        ok
+    catch
+        error:badarg -> ok %% the table went first, with its supervisor
+    end.
 
 %% -doc The links, oldest first, with the operations that each has asked for.
 -spec list() -> [#{binary() => binary() | integer()}].

@@ -22,6 +22,7 @@ start_courier(Hub) ->
 
 -spec init(top | couriers) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init(top) ->
+    ok = hornbeam_orphans:await([?SCOPE, ?COURIERS, hornbeam_hub]),
     ok = hornbeam_topics:new(),
     Children = [
         #{id => scope, start => {pg, start_link, [?SCOPE]}},

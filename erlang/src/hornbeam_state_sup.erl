@@ -12,6 +12,7 @@ start_link() ->
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
     {ok, Limits} = application:get_env(hornbeam, state),
+    ok = hornbeam_orphans:await([hornbeam_sweeper, hornbeam_lease]),
     ok = hornbeam_counts:new(Limits),
     ok = hornbeam_table:new(),
     Children = [

@@ -17,6 +17,7 @@ all() ->
         a_hub_that_dies_is_known_again,
         a_courier_that_dies_is_replaced,
         a_node_that_hangs_holds_nobody,
+        a_hub_answers_a_node_that_hangs_later,
         much_passes_to_a_node_that_keeps_up,
         a_message_that_only_python_can_read
     ].
@@ -274,6 +275,41 @@ a_node_that_hangs_holds_nobody(Config) ->
     50001 = hornbeam_pubsub_SUITE:in_order(Link, 0, 50001),
     1 = publish(A, {50002, x}),
     50002 = hornbeam_pubsub_SUITE:in_order(Link, 50001, 50002).
+
+%% Fills the connection to a node until it takes nothing more, nor a while later: the socket has its own buffer.
+fill(Node) ->
+    fill(Node, rand:bytes(65536), 20).
+
+fill(_Node, _Bytes, 0) ->
+    ok;
+fill(Node, Bytes, Left) ->
+    case erlang:send({nobody, Node}, Bytes, [nosuspend]) of
+        ok -> fill(Node, Bytes, 20);
+        nosuspend -> receive after 10 -> fill(Node, Bytes, Left - 1) end
+    end.
+
+%% In the place of a courier of this node: says when a mark of its has been answered.
+start_marked(Key) ->
+    spawn(fun() -> receive marked -> persistent_term:put(Key, marked) end end).
+
+mark(Courier) ->
+    hornbeam_hub ! {mark, Courier},
+    ok.
+
+a_hub_answers_a_node_that_hangs_later(Config) ->
+    [A, B, _] = peers(Config),
+    Courier = hb_peer:call(B, ?MODULE, start_marked, [?FUNCTION_NAME]),
+    {Name, Pid} = {hb_peer:name(B), hb_peer:call(B, os, getpid, [])},
+    hb_peer:signal(Pid, "STOP"),
+    try
+        ok = hb_peer:call(A, ?MODULE, fill, [Name]),
+        ok = hb_peer:call(A, ?MODULE, mark, [Courier]),
+        %% It is there for this node meanwhile.
+        _ = subscriber(A)
+    after
+        hb_peer:signal(Pid, "CONT")
+    end,
+    hb_node:eventually(fun() -> hb_peer:call(B, persistent_term, get, [?FUNCTION_NAME, none]) =:= marked end).
 
 %% Many times what may wait on the way.
 much_passes_to_a_node_that_keeps_up(Config) ->
