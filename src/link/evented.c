@@ -14,14 +14,12 @@
 #include "common/str.h"
 #include "link/evdial.h"
 #include "link/frame.h"
-#include "term/term.h"
+#include "link/sync.h"
 
 enum {
 	BUCKETS = 64, /* of calls, by the low bits of their ids */
 	IN_SIZE = 64 * 1024,
 	DIAL_TIME = 5000,
-	BACKOFF_FIRST = 10,
-	BACKOFF_MAX = 500,
 	REPLY_MAX = 256 * 1024 * 1024 /* all parts of a reply */
 };
 
@@ -171,9 +169,7 @@ lose(struct hb_evlink *link, const struct hb_error *why, bool backoff)
 
 	disconnect(link);
 	if (backoff) {
-		link->backoff = link->backoff == 0 ? BACKOFF_FIRST : link->backoff * 2;
-		if (link->backoff > BACKOFF_MAX)
-			link->backoff = BACKOFF_MAX;
+		link->backoff = hb_sync_backoff(link->backoff);
 		link->retry_at = hb_clock_ms() + link->backoff;
 		link->why = *why;
 	}
@@ -454,14 +450,9 @@ hb_evcall_abandon(struct hb_evcall *call)
 	hb_evcall_cancel(call);
 	if (link->fd == -1)
 		return;
-	(void)hb_buf_reserve(&request, HB_LINK_HEADER + 8);
-	if (!request.failed) {
-		request.len = HB_LINK_HEADER;
-		hb_term_put_version(&request);
-		hb_term_put_uint(&request, id);
-		hb_frame_header(request.data, request.len, HB_OP_CANCEL, 0, ++link->last_id, 0);
+	hb_frame_cancel(&request, id);
+	if (!request.failed)
 		(void)enqueue(link, &request, &err);
-	}
 	hb_buf_free(&request);
 }
 

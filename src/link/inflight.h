@@ -5,6 +5,7 @@
 #ifndef HB_LINK_INFLIGHT_H
 #define HB_LINK_INFLIGHT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,6 +20,7 @@ struct hb_mux_call {
 	uint64_t start;      /* where its frame begins in all that the client sends */
 	struct hb_buf reply; /* the parts so far */
 	size_t place;        /* in the heap */
+	bool failing;        /* its connection is lost, and it has not been told yet */
 	struct hb_mux_call *next;
 };
 

@@ -13,13 +13,12 @@
 #include "link/frame.h"
 #include "link/locate.h"
 #include "link/opening.h"
+#include "link/sync.h"
 
 enum {
 	IN_SIZE = 64 * 1024,
 	READS = 16, /* of IN_SIZE before the loop has another turn */
 	OPENING_TIME = 10000,
-	BACKOFF_FIRST = 10,
-	BACKOFF_MAX = 500,
 	REPLY_MAX = 256 * 1024 * 1024 /* all parts of a reply */
 };
 
@@ -39,6 +38,7 @@ struct hb_mux {
 	bool answered;             /* something came over this connection */
 
 	struct hb_inflight calls;
+	struct hb_inflight failing; /* of a lost connection, until each has been told: callbacks may cancel them */
 	uint32_t last_id;
 	struct hb_buf out;
 	size_t out_off;
@@ -156,7 +156,7 @@ forget(struct hb_mux *mux, struct hb_mux_call *call)
 {
 	if (mux->into == call)
 		mux->into = NULL;
-	hb_inflight_remove(&mux->calls, call);
+	hb_inflight_remove(call->failing ? &mux->failing : &mux->calls, call);
 }
 
 struct hb_mux_call *
@@ -188,9 +188,7 @@ back_off(struct hb_mux *mux, const struct hb_error *why)
 {
 	struct hb_mux_backoff *b = mux->backoff;
 
-	b->delay = b->delay == 0 ? BACKOFF_FIRST : b->delay * 2;
-	if (b->delay > BACKOFF_MAX)
-		b->delay = BACKOFF_MAX;
+	b->delay = hb_sync_backoff(b->delay);
 	b->until = hb_clock_ms() + b->delay;
 	b->why = *why;
 }
@@ -217,20 +215,35 @@ disconnect(struct hb_mux *mux)
 	mux->left = mux->have = 0;
 }
 
+/* Moves the calls, but for those whose bytes begin at kept or later, to where they fail. */
+static void
+set_apart(struct hb_mux *mux, uint64_t kept)
+{
+	mux->failing = mux->calls;
+	mux->calls = (struct hb_inflight){0};
+	for (size_t i = 0; i < mux->failing.n_buckets; i++)
+		for (struct hb_mux_call *call = mux->failing.buckets[i], *next; call != NULL; call = next) {
+			next = call->next;
+			call->failing = true;
+			if (call->start < kept)
+				continue;
+			hb_inflight_remove(&mux->failing, call);
+			call->failing = hb_inflight_add(&mux->calls, call) == -1;
+			if (call->failing) /* there is room where it was */
+				(void)!hb_inflight_add(&mux->failing, call);
+		}
+}
+
 /* Forgets the bytes of calls that were sent, or partly sent, and tells them why; the others keep theirs. */
 static void
 fail_calls(struct hb_mux *mux, bool all_of_them, const struct hb_error *why)
 {
-	struct hb_inflight calls = mux->calls;
 	uint64_t kept = UINT64_MAX;
 	struct hb_mux_call *call;
 
-	/* Calls that callbacks start meanwhile, and those that stay, go into a table of their own. */
-	mux->calls = (struct hb_inflight){0};
-	for (size_t i = 0; i < calls.n_buckets; i++)
-		for (call = calls.buckets[i]; call != NULL && !all_of_them; call = call->next)
-			if (call->start >= mux->sent && call->start < kept)
-				kept = call->start;
+	for (size_t i = 0; i < mux->calls.count && !all_of_them; i++)
+		if (mux->calls.heap[i]->start >= mux->sent && mux->calls.heap[i]->start < kept)
+			kept = mux->calls.heap[i]->start;
 	if (kept == UINT64_MAX) {
 		mux->sent += mux->out.len - mux->out_off;
 		hb_buf_clear(&mux->out);
@@ -239,14 +252,10 @@ fail_calls(struct hb_mux *mux, bool all_of_them, const struct hb_error *why)
 		mux->out_off += (size_t)(kept - mux->sent);
 		mux->sent = kept;
 	}
-	while ((call = hb_inflight_first(&calls)) != NULL) {
-		hb_inflight_remove(&calls, call);
-		if (!all_of_them && call->start >= kept && hb_inflight_add(&mux->calls, call) == 0)
-			continue;
-		hb_buf_free(&call->reply);
-		mux->done(mux->arg, call, NULL, 0, why);
-	}
-	hb_inflight_free(&calls);
+	set_apart(mux, kept);
+	while ((call = hb_inflight_first(&mux->failing)) != NULL)
+		finish(mux, call, NULL, 0, why);
+	hb_inflight_free(&mux->failing);
 }
 
 /* The opening has come to this step; -1: it has failed. */
@@ -593,7 +602,7 @@ hb_mux_cancel(struct hb_mux *mux, struct hb_mux_call *call)
 
 	forget(mux, call);
 	hb_buf_free(&call->reply);
-	if (!hb_frame_can_cancel(call->op))
+	if (call->failing || !hb_frame_can_cancel(call->op))
 		return;
 	/* One that finds no room is missed: the deadline stops the call. */
 	hb_frame_cancel(&note, call->id);

@@ -444,6 +444,11 @@ hb_push_post(struct hb_push *push, enum hb_link_op op, struct hb_buf *request, s
 	else if (push->out.len - push->out_off > OUT_MAX)
 		result = hb_error_set(err, HB_ERROR_LIMIT, "the companion does not read what it is sent");
 	else {
+		/* One that reads slowly, but reads, may never have all of it. */
+		if (push->out_off >= push->out.len / 2) {
+			hb_buf_drop(&push->out, push->out_off);
+			push->out_off = 0;
+		}
 		hb_buf_add(&push->out, request->data, request->len);
 		hb_push_flush(push);
 	}

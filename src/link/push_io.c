@@ -162,7 +162,10 @@ fill_out(struct hb_push *push)
 {
 	struct hb_topic *topic;
 
-	hb_buf_clear(&push->out);
+	if (push->out.cap > 4 * OUT_CHUNK)
+		hb_buf_free(&push->out);
+	else
+		hb_buf_clear(&push->out);
 	push->out_off = 0;
 	while (push->out.len < OUT_CHUNK && (topic = TAILQ_FIRST(&push->dirty)) != NULL) {
 		TAILQ_REMOVE(&push->dirty, topic, link);

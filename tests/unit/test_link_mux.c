@@ -30,6 +30,7 @@ static struct hb_mux_backoff backoff;
 static struct hb_error err;
 static struct asked asked[CALLS];
 static int ended, closings;
+static struct hb_mux_call *victim; /* of the next call that ends; NULL: none */
 
 static void
 on_done(void *arg, struct hb_mux_call *call, const unsigned char *payload, size_t len, const struct hb_error *why)
@@ -41,6 +42,9 @@ on_done(void *arg, struct hb_mux_call *call, const unsigned char *payload, size_
 	a->kind = why != NULL ? why->kind : HB_ERROR_NONE;
 	hb_buf_add(&a->reply, payload, len);
 	ended++;
+	if (victim != NULL)
+		hb_mux_cancel(mux, victim);
+	victim = NULL;
 }
 
 static void
@@ -251,6 +255,25 @@ START_TEST(lost_link_fails_what_was_sent_and_nothing_is_sent_again)
 	turn_until(4);
 	has_its_own(3, 1);
 	ck_assert_int_eq(fake.requests, 4);
+	stop();
+}
+END_TEST
+
+START_TEST(whoever_hears_of_a_lost_link_may_cancel_others_and_ask_again)
+{
+	start(serve_and_go);
+	ASK(0, HB_OP_GET, 1, 30000);
+	turn_until(1);
+	ASK(1, HB_OP_CALL, 1, 20000);
+	ASK(2, HB_OP_CALL, 1, 30000);
+	victim = &asked[2].call;
+	hb_mux_flush(mux);
+	turn_until(2);
+	ck_assert_int_eq(asked[1].kind, HB_ERROR_CONNECT);
+	ASK(3, HB_OP_GET, 1, 30000);
+	turn_until(3);
+	has_its_own(3, 1);
+	ck_assert(!asked[2].done);
 	stop();
 }
 END_TEST
@@ -573,6 +596,7 @@ unit_suite(void)
 	tcase_add_test(t, big_requests_and_replies_go_as_the_socket_takes_them);
 	tcase_add_test(t, replies_in_parts_are_put_together);
 	tcase_add_test(t, lost_link_fails_what_was_sent_and_nothing_is_sent_again);
+	tcase_add_test(t, whoever_hears_of_a_lost_link_may_cancel_others_and_ask_again);
 	tcase_add_test(t, what_was_not_sent_goes_to_the_next_connection);
 	tcase_add_test(t, deadlines_end_calls_in_their_order_and_late_replies_are_nobodys);
 	tcase_add_test(t, answer_that_is_there_counts_though_the_loop_comes_late);
