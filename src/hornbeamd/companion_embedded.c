@@ -149,6 +149,8 @@ take_messages(struct embedded *c)
 			return 0;
 		if (on_answer(c, c->in.data + 4, len) == -1)
 			return -1;
+		if (c->channel == -1) /* what followed from it has stopped the companion */
+			return 0;
 		hb_buf_drop(&c->in, 4 + (size_t)len);
 	}
 	return 0;

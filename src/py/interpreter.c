@@ -203,7 +203,8 @@ hb_py_start(const struct hb_py_options *o, struct hb_error *err)
 	py->lifespan_timeout = o->lifespan_timeout;
 	if (hb_py_names_init(&py->names) == -1 || hb_py_input_init(py) == -1 || hb_py_errors_init(py) == -1 ||
 	    hb_py_wrapper_init(py) == -1 || hb_py_call_init(py) == -1 || set_path(o) == -1 ||
-	    set_link(o->link_path) == -1 || set_waiting(o->waiting) == -1 || hb_py_current_init(py, o->pubsub_queue) == -1 || watch_forks(py) == -1 || hb_py_loop_init(py) == -1) {
+	    set_link(o->link_path) == -1 || set_waiting(o->waiting) == -1 ||
+	    hb_py_current_init(py, o->pubsub_queue) == -1 || watch_forks(py) == -1 || hb_py_loop_init(py) == -1) {
 		hb_py_take_exception(err, HB_ERROR_SYSTEM, "worker: Python does not start");
 		hb_py_stop(py);
 		return NULL;

@@ -180,15 +180,21 @@ answer_for(struct hb_conn *c)
 void
 hb_overdue_check(struct hb_worker *w)
 {
+	struct hb_conn **hung;
+
 	if (!atomic_exchange(&w->overdue, false))
 		return;
+	hung = hb_xcalloc(w->config->threads, sizeof *hung);
 	for (unsigned i = 0; i < w->config->threads; i++) {
 		w->hung = NULL;
 		hb_watch_look(w->watchdog, hb_pool_watched(hb_pool_thread(w->pool, i)), answer_for);
-		/* It is not freed before the loop has taken it back from the thread. */
-		if (w->hung != NULL)
-			hb_py_abandon(w->py, &w->hung->request);
+		hung[i] = w->hung;
 	}
 	hb_accept_stop(w);
 	hb_retire_ask(w, "a thread hangs");
+	/* Last, since it needs the GIL, which one that hangs may hold.  None is freed before the loop takes it back. */
+	for (unsigned i = 0; i < w->config->threads; i++)
+		if (hung[i] != NULL)
+			hb_py_abandon(w->py, &hung[i]->request);
+	free(hung);
 }
