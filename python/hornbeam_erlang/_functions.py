@@ -21,7 +21,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _hornbeam
-from ._errors import HornbeamError
+from ._errors import HornbeamConnectionError, HornbeamError
 
 if TYPE_CHECKING:
     import asyncio
@@ -73,10 +73,11 @@ class _Functions:
             self.functions[name] = function
             if _is_coroutine(function):
                 self.loop = _event_loop() or self.loop
-            if not self.listening:
-                self.listening = True
-                threading.Thread(target=self.listen, name="hornbeam-functions", daemon=True).start()
         try:
+            with self.lock:
+                if not self.listening:
+                    threading.Thread(target=self.listen, name="hornbeam-functions", daemon=True).start()
+                    self.listening = True
             _hornbeam.provide(name, True)
         except BaseException:
             with self.lock:
@@ -102,6 +103,8 @@ class _Functions:
                 self.begin(_Task(number, name, args, ms))
 
     def begin(self, task: _Task) -> None:
+        """On the thread that listens, which nothing may end."""
+        refused: list[tuple[_Task, RuntimeError]] = []
         with self.lock:
             self.tasks[task.number] = task
             loop = self.loop
@@ -111,8 +114,15 @@ class _Functions:
                     return
             self.waiting.put(task)
             if self.idle < self.waiting.qsize() and self.threads < THREADS:
-                self.threads += 1
-                threading.Thread(target=self.work, name=f"hornbeam-function-{self.threads}", daemon=True).start()
+                name = f"hornbeam-function-{self.threads + 1}"
+                try:
+                    threading.Thread(target=self.work, name=name, daemon=True).start()
+                    self.threads += 1
+                except RuntimeError as e:  # the system has no thread to give
+                    if self.threads == 0:
+                        refused.append((self.waiting.get_nowait(), e))
+        for task, error in refused:
+            self.raised(task, error)
 
     def stop(self, number: int) -> None:
         with self.lock:
@@ -120,10 +130,10 @@ class _Functions:
             if task is None:
                 return
             task.stopped = True
-            if task.running is not None:
-                loop, job = task.running
+            loop, job = task.running or (None, None)
+            if loop is not None and job is not None:
                 with contextlib.suppress(RuntimeError):
-                    loop.call_soon_threadsafe(job.cancel if job is not None else lambda: None)
+                    loop.call_soon_threadsafe(job.cancel)
 
     def work(self) -> None:
         """A thread of the pool."""
@@ -188,17 +198,23 @@ class _Functions:
     def returned(self, task: _Task, value: Any) -> None:
         try:
             _hornbeam.ran(task.number, value)
-        except HornbeamError:
-            self.forget(task)  # the link is lost, which its caller knows
-        except (TypeError, ValueError) as e:
+        except HornbeamConnectionError:
+            self.forget(task)  # which its caller knows
+        except (TypeError, ValueError, HornbeamError) as e:
             self.raised(task, type(e)(f"the result of {task.name!r}: {e}"))
+        except Exception as e:
+            self.raised(task, e)
         else:
             self.forget(task)
 
     def raised(self, task: _Task, error: BaseException) -> None:
-        trace = "".join(traceback.format_exception(error))[-TEXT_MAX:]
+        try:
+            text = str(error)
+            trace = "".join(traceback.format_exception(error))
+        except Exception as e:  # its own code failed
+            text, trace = f"no text: str() raised {type(e).__name__}", ""
         with contextlib.suppress(HornbeamError):
-            _hornbeam.ran_raised(task.number, type(error).__name__, str(error)[:TEXT_MAX], trace)
+            _hornbeam.ran_raised(task.number, type(error).__name__, text[:TEXT_MAX], trace[-TEXT_MAX:])
         self.forget(task)
 
     def forget(self, task: _Task) -> None:
@@ -210,8 +226,9 @@ class _Functions:
         """At the end of the process: no call is taken any more, and those under way may end."""
         with self.lock:
             names = list(self.functions)
-        for name in names:
-            with contextlib.suppress(HornbeamError):
+        # A companion that does not answer to the first is not waited for again.
+        with contextlib.suppress(HornbeamError):
+            for name in names:
                 _hornbeam.provide(name, False)
         with self.fewer:
             self.fewer.wait_for(lambda: all(self.hopeless(t) for t in self.tasks.values()), LAST)

@@ -216,7 +216,7 @@ async def _subscribed(subscriber: _hornbeam.Subscription, topic: str) -> None:
     asked = get_running_loop().run_in_executor(None, subscriber.subscribe, topic)
 
     def take_back(done: Future[None]) -> None:
-        if done.exception() is None:
+        if not done.cancelled() and done.exception() is None:
             subscriber.unsubscribe(topic)
 
     try:

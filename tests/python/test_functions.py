@@ -142,6 +142,48 @@ def test_what_ends_a_program_ends_no_thread_of_the_pool(registered, error):
     assert call("lives") == 1
 
 
+def test_an_exception_without_a_text_ends_no_thread_of_the_pool(registered):
+    class MuteError(Exception):
+        def __str__(self):
+            raise LookupError("no text")
+
+    def fails():
+        raise MuteError
+
+    registered("fails", fails)
+    for _ in range(6):
+        with pytest.raises(RemoteError, match="MuteError"):
+            call("fails")
+
+
+def test_a_result_too_large_for_the_link_is_an_error_at_once(registered):
+    registered("huge", lambda: b"x" * ((16 << 20) - 8))  # a value may be as large, a frame not
+    with pytest.raises(RemoteError, match="huge.*bytes"):
+        call("huge", timeout_ms=60000)
+
+
+def test_a_call_without_a_thread_for_it_fails_and_the_next_one_runs(companion):
+    with script(companion, """
+        import threading
+        from hornbeam_erlang import register
+        register("f", lambda: 1)
+        start = threading.Thread.start
+        def no(thread):
+            raise RuntimeError("can't start new thread")
+        threading.Thread.start = no
+        print("ready", flush=True)
+        input()
+        threading.Thread.start = start
+        print("again", flush=True)
+        input()
+    """) as process:
+        assert process.line() == "ready"
+        with pytest.raises(RemoteError, match="can't start new thread"):
+            call("f")
+        assert process.ask("") == "again"
+        assert call("f") == 1
+
+
 def test_a_result_that_is_no_value_is_an_error_that_names_it(registered):
     registered("object", lambda: {"a": object()})
     with pytest.raises(RemoteError, match="the result of 'object'.*object"):
