@@ -222,6 +222,18 @@ flush_soon(struct aio_client *client, PyObject *loop)
 	return handle != NULL ? 0 : -1;
 }
 
+/* The loop does not wait for it. */
+static void
+drop_call(struct aio_client *client, uint32_t id)
+{
+	struct hb_mux_call *call = hb_mux_find(client->mux, id);
+
+	if (call == NULL)
+		return;
+	hb_mux_cancel(client->mux, call);
+	aio_call_free((struct aio_call *)call);
+}
+
 uint32_t
 aio_client_call(struct aio_client *client, PyObject *loop, const struct hb_op *op, PyObject *const *args,
     Py_ssize_t n, PyObject *future)
@@ -249,7 +261,7 @@ aio_client_call(struct aio_client *client, PyObject *loop, const struct hb_op *o
 	id = call->call.id;
 	call = NULL;
 	if (flush_soon(client, loop) == -1 || arrange(client, loop) == -1) {
-		hb_mux_cancel(client->mux, hb_mux_find(client->mux, id));
+		drop_call(client, id);
 		id = 0;
 	}
 done:

@@ -126,6 +126,9 @@ begin_wait(struct hb_awaited *a)
 		PyErr_SetString(PyExc_RuntimeError, "no running event loop");
 		return -1;
 	}
+	/* What a wait that is over has left armed is nobody's. */
+	if (TAILQ_EMPTY(&a->s->awaited))
+		hb_push_disarm(a->s->subscriber);
 	if (!hb_push_arm(a->s->subscriber, watch->watch, &elsewhere)) {
 		if (!elsewhere)
 			return 1;
@@ -485,17 +488,21 @@ drop_watch(struct hb_loop_watch **at)
 static int
 drop_dead(struct hb_pubsub *p)
 {
-	struct hb_loop_watch **at = &p->watches;
+	struct hb_loop_watch *w = p->watches, *next, **at;
 	PyObject *closed;
 
-	while (*at != NULL) {
-		closed = PyObject_CallMethodNoArgs((*at)->loop, p->is_closed);
+	Py_XINCREF(w);
+	for (; w != NULL; w = next) {
+		/* Python code: another thread may drop some meanwhile. */
+		closed = PyObject_CallMethodNoArgs(w->loop, p->is_closed);
+		next = closed != NULL ? (struct hb_loop_watch *)Py_XNewRef((PyObject *)w->next) : NULL;
+		for (at = &p->watches; *at != NULL && *at != w;)
+			at = &(*at)->next;
+		if (*at != NULL && (closed == Py_True || hb_push_watch_fd(w->watch) == -1))
+			drop_watch(at);
+		Py_DECREF(w);
 		if (closed == NULL)
 			return -1;
-		if (closed == Py_True || hb_push_watch_fd((*at)->watch) == -1)
-			drop_watch(at);
-		else
-			at = &(*at)->next;
 		Py_DECREF(closed);
 	}
 	return 0;

@@ -147,11 +147,10 @@ static int
 make_link(struct hb_client *c)
 {
 	PyObject *capsule = PySys_GetObject(HB_PY_WAITING);
+	struct hb_link_options options;
 
 	if (capsule != NULL && (c->waiting = PyCapsule_GetPointer(capsule, HB_PY_WAITING)) == NULL)
 		return -1;
-	struct hb_link_options options;
-
 	if (hb_client_settle(c) == -1)
 		return -1;
 	options = options_of(c);
