@@ -15,8 +15,17 @@ import subprocess
 
 from harness import SLOW, descendants, eventually
 
+COOKIE = "a-cookie-of-the-tests"
 ERL = os.environ.get("ERL", "erl")
 LIFE = 'spawn(fun() -> io:get_line(""), halt() end), io:format("up~n").'
+
+
+def cookie_file(directory, text=COOKIE, mode=0o400):
+    """A file for erlang.cookie_file."""
+    path = pathlib.Path(directory) / "cookie"
+    path.write_text(text)
+    path.chmod(mode)
+    return path
 
 
 def tuple_of(address):

@@ -13,18 +13,10 @@ import subprocess
 
 import pytest
 
-from beams import Beam, answers, connected, is_loopback, listeners
+from beams import COOKIE, Beam, answers, connected, cookie_file, is_loopback, listeners
 from harness import Daemon, alive, children, descendants, eventually, free_port, readable_build
 
-COOKIE = "a-cookie-of-the-tests"
 HOSTS = ["127.0.0.1", "localhost"]  # long names, short names
-
-
-def cookie_file(directory, text=COOKIE, mode=0o400):
-    path = pathlib.Path(directory) / "cookie"
-    path.write_text(text)
-    path.chmod(mode)
-    return path
 
 
 @pytest.fixture

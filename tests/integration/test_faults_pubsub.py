@@ -11,12 +11,10 @@ import threading
 import time
 
 import pytest
-from beams import connected
+from beams import connected, cookie_file
 from harness import ASAN, PRELOAD, PYTHON, SLOW, Daemon, environment, eventually, free_port, pause, resident
 from hook_modules import compile_module
 from ws_client import Client
-
-COOKIE = "a-cookie-of-the-tests"
 
 APP = """
 import asyncio, json, os, threading
@@ -420,10 +418,7 @@ for t in threads: t.join()
 
 def test_messages_of_each_publisher_come_in_order_over_two_nodes(tmp_path):
     """400 of each: all of them fit into the queue of a subscriber, so that none may be missing."""
-    cookie = tmp_path / "cookie"
-    cookie.write_text(COOKIE)
-    cookie.chmod(0o400)
-    port = free_port()
+    cookie, port = cookie_file(tmp_path), free_port()
 
     def node(name, **erlang):
         return Daemon(config={"erlang": {"node": f"{name}@127.0.0.1", "cookie_file": str(cookie), "epmd": True, **erlang}},

@@ -11,11 +11,10 @@ import subprocess
 
 import evaluator
 import pytest
-from beams import Beam
+from beams import COOKIE, Beam, cookie_file
 from harness import PRELOAD, PYTHON, Daemon, environment, eventually, free_port, pause
 from hook_modules import compile_module
 
-COOKIE = "a-cookie-of-the-tests"
 DOORS = ["worker", "loop", "script", "shell"]
 
 LOOP = """
@@ -83,10 +82,7 @@ def ebin(tmp_path_factory):
 @pytest.fixture(scope="module")
 def site(tmp_path_factory, ebin):
     """A node of a cluster with its applications."""
-    cookie = tmp_path_factory.mktemp("cookie") / "cookie"
-    cookie.write_text(COOKIE)
-    cookie.chmod(0o400)
-    port = free_port()
+    cookie, port = cookie_file(tmp_path_factory.mktemp("cookie")), free_port()
     with Daemon(
         apps=[{"mount": "/", "app": "evaluator:application"}, {"mount": "/loop", "app": "loop:application"}],
         files={**evaluator.FILES, "loop.py": LOOP},
