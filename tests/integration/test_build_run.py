@@ -32,4 +32,4 @@ def test_erlang_finds_the_application():
         [<<"k">>, <<"n">>] = hornbeam_state:keys(),
         io:put_chars(code:which(hornbeam_state)),
         halt()."""
-    assert run("erl", "-noshell", "-eval", code) == str(BUILD / "erlang/ebin/hornbeam_state.beam")
+    assert run("erl", "-noshell", "-boot", "no_dot_erlang", "-eval", code) == str(BUILD / "erlang/ebin/hornbeam_state.beam")
