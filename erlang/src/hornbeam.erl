@@ -69,17 +69,25 @@ register_function(Name, Module, Function) ->
     run(fun() -> hornbeam_functions:add(Name, {Module, Function}) end).
 
 %% -doc Takes a function away; whether it was there.
+%%
+%%     false = hornbeam:unregister_function(nobody).
 -spec unregister_function(hornbeam_functions:name()) -> boolean().
 unregister_function(Name) ->
     run(fun() -> hornbeam_functions:remove(Name) end).
 
 %% -doc The registered functions, sorted, and in what language each is.
+%%
+%%     ok = hornbeam:register_function(reversed, lists, reverse),
+%%     {_, erlang} = lists:keyfind(<<"reversed">>, 1, hornbeam:functions()).
 -spec functions() -> [{binary(), erlang | python}].
 functions() ->
     run(fun hornbeam_functions:list/0).
 
 %% -doc Calls a function with the list of its arguments, as Python would, and waits 5 seconds.
 %% A name that is only Python's is called as by call_python/2.
+%%
+%%     ok = hornbeam:register_function(hypot, fun([A, B]) -> math:sqrt(A * A + B * B) end),
+%%     5.0 = hornbeam:call("hypot", [3, 4]).
 -spec call(hornbeam_functions:name(), [term()]) -> term().
 call(Name, Arguments) ->
     call(Name, Arguments, ?TIMEOUT).
@@ -99,6 +107,9 @@ call(Name, Arguments, Timeout) ->
     end.
 
 %% -doc Calls a function in a process of its own and does not wait; an exception is logged.
+%%
+%%     ok = hornbeam:register_function(note, fun([Text]) -> hornbeam_state:set(<<"doc:note">>, Text) end),
+%%     ok = hornbeam:cast(note, [<<"done">>]).
 -spec cast(hornbeam_functions:name(), [term()]) -> ok.
 cast(Name, Arguments) ->
     run(fun() -> hornbeam_functions:cast(Name, Arguments) end).

@@ -18,32 +18,48 @@
 -type topic() :: binary().
 
 %% -doc The calling process gets what is published from now on.  Twice is once.
+%%
+%%     ok = hornbeam_pubsub:subscribe(<<"doc:news">>).
 -spec subscribe(topic()) -> ok.
 subscribe(Topic) ->
     subscribe(Topic, self()).
 
 %% -doc As subscribe/1 for another process, which must be of this node.
+%%
+%%     Pid = spawn(fun() -> receive {pubsub, _, stop} -> ok end end),
+%%     ok = hornbeam_pubsub:subscribe(<<"doc:jobs">>, Pid),
+%%     1 = hornbeam_pubsub:publish(<<"doc:jobs">>, stop).
 -spec subscribe(topic(), pid()) -> ok.
 subscribe(Topic, Pid) ->
     set(Topic, Pid, 1).
 
 %% -doc Messages that are in the mailbox already stay there.
+%%
+%%     ok = hornbeam_pubsub:unsubscribe(<<"doc:none">>).
 -spec unsubscribe(topic()) -> ok.
 unsubscribe(Topic) ->
     unsubscribe(Topic, self()).
 
+%% -doc As unsubscribe/1 for another process of this node.
+%%
+%%     ok = hornbeam_pubsub:unsubscribe(<<"doc:none">>, self()).
 -spec unsubscribe(topic(), pid()) -> ok.
 unsubscribe(Topic, Pid) ->
     set(Topic, Pid, 0).
 
 %% -doc Returns how many subscribers there are: exactly for this node, and for the
 %% others what they last told, at most some tens of milliseconds ago.
+%%
+%%     0 = hornbeam_pubsub:publish(<<"doc:silence">>, #{<<"id">> => 17}).
 -spec publish(topic(), term()) -> non_neg_integer().
 publish(Topic, Term) ->
     run(fun() -> hornbeam_fanout:publish(Topic, {term, Term}) end).
 
 %% -doc The topics that somebody in the cluster subscribes to, sorted, each with its
 %% subscribers and with the messages that this node dropped for clients that did not read.
+%%
+%%     ok = hornbeam_pubsub:subscribe(<<"doc:topic">>),
+%%     {_, 1, 0} = lists:keyfind(<<"doc:topic">>, 1, hornbeam_pubsub:topics()).
 -spec topics() -> [{topic(), Subscribers :: pos_integer(), Dropped :: non_neg_integer()}].
 topics() ->
     hornbeam_topics:list().

@@ -525,10 +525,10 @@ without_the_application_the_error_says_so(_Config) ->
 the_examples_of_the_documentation_run(_Config) ->
     Comments = [
         Example
-     || Module <- ["hornbeam", "hornbeam_names", "hornbeam_near", "hornbeam_rpc_allow"],
+     || Module <- ["hornbeam", "hornbeam_names", "hornbeam_near", "hornbeam_pubsub", "hornbeam_rpc_allow", "hornbeam_state"],
         Example <- blocks("erlang/src/" ++ Module ++ ".erl", "^%% {5}(.*)$")
     ],
-    true = length(Comments) >= 7,
+    true = length(Comments) >= 41,
     Page = blocks("man/hornbeam.3", "^((?!\\.|.*(import|except|try:|call\\(')).*)$"),
     true = length(Page) >= 3,
     lists:foreach(fun run/1, Comments ++ Page).
