@@ -60,4 +60,10 @@ class RemoteError(HornbeamError):
             self.add_note(stacktrace)
 
     def __str__(self) -> str:
-        return f"{self.kind}: {self.reason!r}"
+        """As Erlang's shell says it, or as Python does where a Python function raised."""
+        if isinstance(self.reason, tuple) and len(self.reason) == 3 and self.reason[0] == "python_error":
+            return f"{self.reason[1]}: {self.reason[2]}"
+        said = self.stacktrace.partition("\n  in ")[0]
+        if not said.startswith("exception "):
+            return f"{self.kind}: {self.reason!r}"
+        return " ".join(said.removeprefix("exception ").split())

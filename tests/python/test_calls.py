@@ -61,13 +61,14 @@ def test_exception_is_a_remote_error_with_class_and_reason(how, kind):
             rpc_call("local", "calls_peer", "raises", [Atom(kind), ("oops", 1)])
     assert (e.value.kind, e.value.reason) == (kind, ("oops", 1))
     assert e.value.stacktrace
+    assert str(e.value) == kind + ': {<<"oops">>,1}'
 
 
 def test_function_that_is_not_exported_is_a_remote_error():
     with pytest.raises(RemoteError) as e:
         rpc_call("local", "calls_peer", "no_such", [])
     assert e.value.kind == "error"
-    assert "undef" in str(e.value)
+    assert str(e.value) == "error: undefined function calls_peer:no_such/0"
 
 
 def test_function_that_is_killed_is_a_remote_error():

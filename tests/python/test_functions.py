@@ -123,6 +123,7 @@ def test_an_exception_is_a_remote_error_and_an_error_in_erlang(registered):
     with pytest.raises(RemoteError) as e:
         call("fails", "way")
     assert e.value.kind == "error" and e.value.reason == ("python_error", "ValueError", "no way")
+    assert str(e.value) == "ValueError: no way"
     assert "def fails" not in e.value.stacktrace and "raise ValueError" in e.value.stacktrace
     with pytest.raises(RemoteError) as e:
         from_erlang("fails", 1)
