@@ -53,6 +53,7 @@ try() {
 
 link="src/link/client.c src/link/conn.c src/link/dial.c src/link/frame.c src/link/hello.c src/link/locate.c
 	src/link/opening.c src/link/sync.c"
+push="src/link/push.c src/link/push_io.c src/link/push_topics.c src/link/push_watch.c"
 
 echo "1..3"
 # shellcheck disable=SC2086 # several words
@@ -60,6 +61,6 @@ try test_link_threads "the blocking client has" \
 	$link tests/unit/fake_link.c tests/unit/test_link_threads.c
 # shellcheck disable=SC2086 # several words
 try test_link_push "the push connection has" \
-	$link src/link/push*.c tests/unit/fake_link.c tests/unit/test_link_push.c
+	$link $push tests/unit/fake_link.c tests/unit/test_link_push.c
 try test_worker_threads "the worker's threads have" \
 	src/worker/jobs.c src/worker/watchdog.c tests/unit/test_worker_threads.c
