@@ -10,6 +10,9 @@ as their blocking namesakes, which hold up the loop while they wait; these do
 not.  Each loop has a connection of its own, which is opened by the first call
 and closed with the loop.  What one pass of the loop asks is sent together.
 
+register and unregister have no namesakes here: an application registers when it
+is imported, before there is a loop, and coroutine functions too.
+
 A coroutine may be cancelled, by asyncio.timeout() too: its answer is dropped, and
 the companion stops the function that call or rpc_call began.
 """
