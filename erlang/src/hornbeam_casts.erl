@@ -28,8 +28,9 @@ start(What, Bytes, Fun) ->
     Sum = atomics:add_get(Counter, ?BYTES, Bytes),
     case Count =< ?MAX andalso Sum =< ?BYTES_MAX of
         true ->
-            Pid = spawn(fun() -> run(What, Fun) end),
-            gen_server:cast(?MODULE, {watch, Pid, {What, Bytes}});
+            Server = whereis(?MODULE),
+            Pid = spawn(fun() -> run(Server, What, Fun) end),
+            gen_server:cast(Server, {watch, Pid, {What, Bytes}});
         false ->
             ok = take(Bytes),
             hornbeam_error:throw(limit, [
@@ -47,9 +48,10 @@ take(Bytes) ->
 count() ->
     atomics:get(counter(), ?COUNT).
 
-%% Not before it is watched: nobody would hear how it ended.
-run(What, Fun) ->
-    true = link(whereis(?MODULE)),
+%% Not before it is watched: nobody would hear how it ended.  The server that was asked to do that
+%% may have died: another one would never say so.
+run(Server, What, Fun) ->
+    true = link(Server),
     receive
         ?MODULE -> ok
     end,

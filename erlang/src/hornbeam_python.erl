@@ -119,7 +119,9 @@ until(infinity) -> infinity;
 until(Timeout) -> hornbeam_clock:ms() + Timeout.
 
 choose(Name, Bytes, Turn) ->
-    case ets:select(?TABLE, [{{{Name, '$1'}, '$2'}, [], [{{'$1', '$2'}}]}]) of
+    Provided = ets:select(?TABLE, [{{{Name, '$1'}, '$2'}, [], [{{'$1', '$2'}}]}]),
+    %% The server may not have heard yet of those who are gone.
+    case [Row || {Link, _} = Row <- Provided, is_process_alive(Link)] of
         [] ->
             hornbeam_error:throw(missing, [
                 "no Python function ", hornbeam_error:key(Name), " is registered", hornbeam_near:hint(Name, names())

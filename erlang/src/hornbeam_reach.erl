@@ -30,10 +30,16 @@ mixed(Node, Theirs, Ours) ->
 
 long(Host) -> lists:member($., Host) orelse lists:member($:, Host).
 
-%% -doc Why an attempt of Ms milliseconds to connect has failed.
+%% -doc Why an attempt of Ms milliseconds to connect has failed; it can always say something.
 -spec cause(node(), non_neg_integer()) -> binary().
 cause(Node, Ms) ->
-    unicode:characters_to_binary(looked_up(Node, host(Node), Ms)).
+    Text =
+        try
+            looked_up(Node, host(Node), Ms)
+        catch
+            _:_ -> ["cannot connect to ", name(Node)]
+        end,
+    unicode:characters_to_binary(Text).
 
 looked_up(Node, Host, Ms) ->
     case inet:getaddr(Host, family()) of
