@@ -413,6 +413,22 @@ def test_the_names_of_aio(on_loop):
     on_loop(main())
 
 
+def test_aio_refuses_the_same_topics_and_messages(on_loop):
+    async def main():
+        for function in (aio.subscribe, aio.unsubscribe, lambda t: aio.publish(t, 1)):
+            with pytest.raises(TypeError, match="a topic is a str"):
+                await function(b"t")
+            with pytest.raises(ValueError, match="a topic"):
+                await function("x" * 1025)
+        with pytest.raises(TypeError, match=r"\['a'\]\[1\].*object"):
+            await aio.publish("t", {"a": [1, object()]})
+        with pytest.raises((ValueError, HornbeamError), match="8388608|8 MiB"):
+            await aio.publish("t", b"x" * (9 << 20))
+        assert await aio.publish("t", 1) == 0
+
+    on_loop(main())
+
+
 def test_what_get_gives_is_a_coroutine_in_all_but_name(on_loop):
     async def main():
         s = subscription("t")
