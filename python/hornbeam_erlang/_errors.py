@@ -48,7 +48,7 @@ class RemoteError(HornbeamError):
 
     kind: Erlang's class of it, "error", "exit" or "throw";
     reason: its reason, as a Python value, or as text in Erlang's syntax where Python cannot hold it;
-    stacktrace: for people to read.  A traceback shows it below the exception.
+    stacktrace: for people to read.
     """
 
     def __init__(self, kind: str, reason: object, stacktrace: str = "") -> None:
@@ -56,8 +56,6 @@ class RemoteError(HornbeamError):
         self.kind = kind
         self.reason = reason
         self.stacktrace = stacktrace
-        if stacktrace:
-            self.add_note(stacktrace)
 
     def __str__(self) -> str:
         """As Erlang's shell says it, or as Python does where a Python function raised."""
