@@ -237,7 +237,7 @@ def test_errors_of_calls(daemon, node, run):
     node("worker@remote")
     assert tried("x") == ("x", [])
     assert tried("hang") == ("fallback", []), "TimeoutError: it did not respond in time"
-    assert tried("raise") == ("fallback", ["RPC failed: error: Atom('out_of_memory')"])
+    assert tried("raise") == ("fallback", ["RPC failed: error: out_of_memory"])
 
 
 # Pub/sub messaging.
