@@ -20,11 +20,13 @@ PYTHONPATH=$top_builddir/pylib:$top_srcdir/tests${PYTHONPATH:+:$PYTHONPATH}
 PYTHONDONTWRITEBYTECODE=1
 HORNBEAM_BUILD=$top_builddir
 export PATH PYTHONPATH PYTHONDONTWRITEBYTECODE HORNBEAM_BUILD
+temp=$(mktemp -d "${TMPDIR:-/tmp}/hb-t.XXXXXX") || exit 99
+trap 'chmod -R u+rwX "$temp"; rm -rf "$temp"' EXIT
 exec 3>&1 >/dev/null
 # One that hangs must not take the others' time: where it stands is then told (faulthandler), and it is ended.
 timeout --signal=ABRT --kill-after=10 1200 \
 	env PYTHONFAULTHANDLER=1 ${asan:+LD_PRELOAD="$asan${ubsan:+ $ubsan}"} "$PYTHON" -m pytest -q -p pytest_tap -p no:cacheprovider \
-	--rootdir="$top_srcdir/tests" "$path" "$@"
+	--basetemp="$temp/t" --rootdir="$top_srcdir/tests" "$path" "$@"
 status=$?
 # 1: tests failed, which their lines have told
 [ "$status" -eq 1 ] && exit 0

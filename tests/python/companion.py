@@ -53,10 +53,10 @@ def eventually(condition, seconds=10.0):
 
 
 class Companion:
-    """erl with the application hornbeam; limits are those of the key `state`."""
+    """erl with the application hornbeam; limits are those of the key `state`, directory that of one that it succeeds."""
 
-    def __init__(self, **limits):
-        self.dir = pathlib.Path(tempfile.mkdtemp(prefix="hb-py-"))
+    def __init__(self, directory=None, **limits):
+        self.dir = directory or pathlib.Path(tempfile.mkdtemp(prefix="hb-py-"))
         self.link = str(self.dir / "link")
         self.limits = {"max_keys": 0, "max_bytes": 0, "max_value": 8 << 20, **limits}
         self.proc = None

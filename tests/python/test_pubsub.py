@@ -529,8 +529,7 @@ for topic, subscribers, _dropped in rpc_call("local", "hornbeam_pubsub", "topics
 
 def test_after_a_restart_of_the_companion_subscriptions_are_made_again_and_the_gap_shows():
     with Companion() as c:
-        other = Companion()
-        other.link, other.dir = c.link, c.dir
+        other = Companion(c.dir)
         user = script(c, dedent(RESTARTED))
         assert user.stdout.readline() == "ready\n"
         c.kill()
@@ -556,4 +555,7 @@ def test_without_a_companion_subscribing_fails_at_once():
                 assert isinstance(e, ConnectionError)
         print(time.monotonic() - began < 2)
     """
-    assert run(Companion(), dedent(code)) == "True\n"
+    with Companion() as c:
+        c.kill()
+        os.unlink(c.link)
+        assert run(c, dedent(code)) == "True\n"
