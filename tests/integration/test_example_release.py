@@ -3,10 +3,12 @@
 import contextlib
 import http.client
 import os
+import pathlib
 import re
 import shutil
 import signal
 import subprocess
+import tempfile
 
 import pytest
 from harness import BUILD, SLOW, SOURCE, Response, alive, descendants, environment, eventually, free_port
@@ -34,8 +36,9 @@ class Shop:
         config = release / "releases" / "1.0.0" / "sys.config"
         config.write_text(re.sub(r"127\.0\.0\.1:\d+", f"127.0.0.1:{self.port}", config.read_text()))
         self.log = tmp_path / "log"
+        self.runtime = pathlib.Path(tempfile.mkdtemp(prefix="hb-"))  # a short path, as sockets need
         with open(self.log, "ab") as out:
-            self.proc = subprocess.Popen([release / "bin" / "shop"], env=environment(XDG_RUNTIME_DIR=str(tmp_path)),
+            self.proc = subprocess.Popen([release / "bin" / "shop"], env=environment(XDG_RUNTIME_DIR=str(self.runtime)),
                                          stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd="/")
         self.seen = set()
 
@@ -50,12 +53,21 @@ class Shop:
         with contextlib.suppress(ConnectionRefusedError):
             return self.get("/").status == 200
 
+    def started(self):
+        """It serves a little before the node counts the application among those that it stops in order."""
+        (control,) = self.runtime.glob("hornbeam-node-*/control.sock")
+        done = subprocess.run([BUILD / "hornbeam", "rpc", "call", "local", "application", "which_applications"],
+                              env=environment(HORNBEAM_SOCKET=str(control)), check=False, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return "shop" in done.stdout
+
 
 @pytest.fixture()
 def shop(release, tmp_path):
     s = Shop(release, tmp_path)
     try:
         eventually(s.serves, 30)
+        eventually(s.started)
         s.seen = set(descendants(s.proc.pid))
         yield s
     finally:
@@ -63,6 +75,7 @@ def shop(release, tmp_path):
             s.proc.kill()
         s.proc.wait()
         eventually(lambda: not any(alive(p) for p in s.seen))
+        shutil.rmtree(s.runtime, ignore_errors=True)
 
 
 def test_the_shop_sells(shop):
