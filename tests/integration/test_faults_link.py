@@ -64,7 +64,7 @@ def test_a_garbage_term_is_an_error_and_the_link_goes_on(daemon, payload):
         atoms = peer.call(COMPANION_STATUS)["atoms"]
         for op in REFUSED:
             kind, cause, text = peer.call(op, payload)
-            assert kind == "error" and cause in ("protocol", "type", "value"), (cause, text)
+            assert kind == "error" and cause in ("protocol", "type", "value", "limit"), (cause, text)
         assert peer.call(wire.PING) == "pong"
     assert companion_status(daemon)["atoms"] == atoms
     served(daemon)
