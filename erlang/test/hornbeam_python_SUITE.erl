@@ -158,6 +158,7 @@ a_client_that_goes_ends_its_calls(Config) ->
     _ = task(Worker),
     hb_client:close(Worker),
     {error, {connect, _}} = outcome(Call),
+    ok = hb_node:eventually(fun() -> hornbeam:functions() =:= [] end),
     {error, {missing, _}} = outcome(in_background(fun() -> hornbeam:call_python(f, []) end)).
 
 a_call_that_is_over_is_stopped(Config) ->

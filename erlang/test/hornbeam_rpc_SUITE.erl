@@ -183,6 +183,7 @@ a_node_that_hangs_before_it_is_connected_is_a_timeout(Config) ->
 a_node_that_dies_during_the_call_is_a_lost_connection(Config) ->
     with_node(Config, dies, #{}, fun(Node) ->
         Name = hb_cluster:name(Node),
+        {ok, {ok, _}} = call(Config, Name, <<"erlang">>, <<"node">>, []),
         {error, {connect, <<"the connection to dies@127.0.0.1 was lost during the call">>}} =
             call(Config, Name, <<"erlang">>, <<"halt">>, [0]),
         {error, {connect, <<"dies@127.0.0.1 does not run: epmd on 127.0.0.1 knows no node dies">>}} =
