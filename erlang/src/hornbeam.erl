@@ -58,7 +58,7 @@ stop() -> hornbeam_attached:stop().
 %%     end).
 -spec register_function(hornbeam_functions:name(), hornbeam_functions:code()) -> ok.
 register_function(Name, Function) ->
-    run(fun() -> hornbeam_functions:add(Name, Function) end).
+    hornbeam_error:run(fun() -> hornbeam_functions:add(Name, Function) end).
 
 %% -doc Registers a function of a module, which is applied to the arguments.
 %%
@@ -66,14 +66,14 @@ register_function(Name, Function) ->
 %%     [3, 2, 1] = hornbeam:call(reverse, [[1, 2, 3]]).
 -spec register_function(hornbeam_functions:name(), module(), Function :: atom()) -> ok.
 register_function(Name, Module, Function) ->
-    run(fun() -> hornbeam_functions:add(Name, {Module, Function}) end).
+    hornbeam_error:run(fun() -> hornbeam_functions:add(Name, {Module, Function}) end).
 
 %% -doc Takes a function away; whether it was there.
 %%
 %%     false = hornbeam:unregister_function(nobody).
 -spec unregister_function(hornbeam_functions:name()) -> boolean().
 unregister_function(Name) ->
-    run(fun() -> hornbeam_functions:remove(Name) end).
+    hornbeam_error:run(fun() -> hornbeam_functions:remove(Name) end).
 
 %% -doc The registered functions, sorted, and in what language each is.
 %%
@@ -81,7 +81,7 @@ unregister_function(Name) ->
 %%     {_, erlang} = lists:keyfind(<<"reversed">>, 1, hornbeam:functions()).
 -spec functions() -> [{binary(), erlang | python}].
 functions() ->
-    run(fun hornbeam_functions:list/0).
+    hornbeam_error:run(fun hornbeam_functions:list/0).
 
 %% -doc Calls a function with the list of its arguments, as Python would, and waits 5 seconds.
 %% A name that is only Python's is called as by call_python/2.
@@ -101,7 +101,7 @@ call(Name, Arguments) ->
 %%     {timeout, _} = try hornbeam:call(slow, [], 10) catch error:Reason -> Reason end.
 -spec call(hornbeam_functions:name(), [term()], timeout()) -> term().
 call(Name, Arguments, Timeout) ->
-    case run(fun() -> hornbeam_functions:call(Name, Arguments, Timeout) end) of
+    case hornbeam_error:run(fun() -> hornbeam_functions:call(Name, Arguments, Timeout) end) of
         {returned, Value} -> Value;
         {raised, Class, Reason, Stack} -> erlang:raise(Class, Reason, Stack)
     end.
@@ -112,7 +112,7 @@ call(Name, Arguments, Timeout) ->
 %%     ok = hornbeam:cast(note, [<<"done">>]).
 -spec cast(hornbeam_functions:name(), [term()]) -> ok.
 cast(Name, Arguments) ->
-    run(fun() -> hornbeam_functions:cast(Name, Arguments) end).
+    hornbeam_error:run(fun() -> hornbeam_functions:cast(Name, Arguments) end).
 
 %% -doc Calls a function that a Python process registered, and waits 5 seconds.
 -spec call_python(hornbeam_functions:name(), [term()]) -> term().
@@ -135,11 +135,4 @@ call_python(Name, Arguments) ->
 %% unknown; error({limit, Text}) where too many calls of it are under way.
 -spec call_python(hornbeam_functions:name(), [term()], timeout()) -> term().
 call_python(Name, Arguments, Timeout) ->
-    run(fun() -> hornbeam_python:call(hornbeam_functions:name(Name), Arguments, Timeout) end).
-
-run(Fun) ->
-    try
-        Fun()
-    catch
-        throw:{refused, Class, Text} -> error({Class, Text})
-    end.
+    hornbeam_error:run(fun() -> hornbeam_python:call(hornbeam_functions:name(Name), Arguments, Timeout) end).

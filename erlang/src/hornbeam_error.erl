@@ -2,7 +2,7 @@
 %% turned into an error reply by the link, into an exception by hornbeam_state.
 -module(hornbeam_error).
 
--export([throw/2, key/1]).
+-export([throw/2, run/1, key/1]).
 -export_type([class/0]).
 
 -type class() :: type | value | limit | version | denied | protocol | system | timeout | connect | missing.
@@ -10,6 +10,15 @@
 -spec throw(class(), iodata()) -> no_return().
 throw(Class, Text) ->
     erlang:throw({refused, Class, iolist_to_binary(Text)}).
+
+%% -doc What Fun returns; a refusal becomes the exception that Erlang code gets, error({Class, Text}).
+-spec run(fun(() -> Value)) -> Value.
+run(Fun) ->
+    try
+        Fun()
+    catch
+        throw:{refused, Class, Text} -> erlang:error({Class, Text})
+    end.
 
 %% -doc A key as an error's text shows it: quoted, cut to a readable length.
 -spec key(binary()) -> iodata().

@@ -53,7 +53,7 @@ unsubscribe(Topic, Pid) ->
 %%     0 = hornbeam_pubsub:publish(<<"doc:silence">>, #{<<"id">> => 17}).
 -spec publish(topic(), term()) -> non_neg_integer().
 publish(Topic, Term) ->
-    run(fun() -> hornbeam_fanout:publish(Topic, {term, Term}) end).
+    hornbeam_error:run(fun() -> hornbeam_fanout:publish(Topic, {term, Term}) end).
 
 %% -doc The topics that somebody in the cluster subscribes to, sorted, each with its
 %% subscribers and with the messages that this node dropped for clients that did not read.
@@ -65,13 +65,6 @@ topics() ->
     hornbeam_topics:list().
 
 set(Topic, Pid, Count) when is_pid(Pid), node(Pid) =:= node() ->
-    run(fun() -> hornbeam_hub:subscribe(Topic, Pid, Count, none) end);
+    hornbeam_error:run(fun() -> hornbeam_hub:subscribe(Topic, Pid, Count, none) end);
 set(_Topic, _Pid, _Count) ->
     erlang:error({value, <<"a subscriber is a process of this node">>}).
-
-run(Fun) ->
-    try
-        Fun()
-    catch
-        throw:{refused, Class, Text} -> erlang:error({Class, Text})
-    end.

@@ -29,7 +29,7 @@ get(Key) ->
 %%     0 = hornbeam_state:get(<<"doc:nobody">>, 0).
 -spec get(key(), Default) -> term() | Default.
 get(Key, Default) ->
-    case run(fun() -> hornbeam_store:get(Key) end) of
+    case hornbeam_error:run(fun() -> hornbeam_store:get(Key) end) of
         none -> Default;
         {ok, Value} -> decode(Value)
     end.
@@ -39,7 +39,7 @@ get(Key, Default) ->
 %%     {undefined, 0} = hornbeam_state:gets(<<"doc:nobody">>).
 -spec gets(key()) -> {term(), non_neg_integer()}.
 gets(Key) ->
-    case run(fun() -> hornbeam_store:gets(Key) end) of
+    case hornbeam_error:run(fun() -> hornbeam_store:gets(Key) end) of
         none -> {undefined, 0};
         {Value, Version} -> {decode(Value), Version}
     end.
@@ -50,7 +50,7 @@ gets(Key) ->
 %%     #{<<"doc:there">> := 1} = hornbeam_state:get_multi([<<"doc:there">>, <<"doc:nobody">>]).
 -spec get_multi([key()]) -> #{key() => term()}.
 get_multi(Keys) ->
-    Values = run(fun() -> hornbeam_store:get_multi(Keys) end),
+    Values = hornbeam_error:run(fun() -> hornbeam_store:get_multi(Keys) end),
     maps:from_list([{Key, decode(Value)} || {Key, {ok, Value}} <- lists:zip(Keys, Values)]).
 
 %% -doc Whether a key is there.
@@ -58,7 +58,7 @@ get_multi(Keys) ->
 %%     false = hornbeam_state:exists(<<"doc:nobody">>).
 -spec exists(key()) -> boolean().
 exists(Key) ->
-    [Exists] = run(fun() -> hornbeam_store:exists([Key]) end),
+    [Exists] = hornbeam_error:run(fun() -> hornbeam_store:exists([Key]) end),
     Exists.
 
 %% -doc All keys, sorted.
@@ -72,7 +72,7 @@ keys() ->
 %%     [<<"doc:k:1">>, <<"doc:k:2">>] = hornbeam_state:keys(<<"doc:k:">>).
 -spec keys(binary()) -> [key()].
 keys(Prefix) ->
-    run(fun() -> hornbeam_store:keys(Prefix, 0) end).
+    hornbeam_error:run(fun() -> hornbeam_store:keys(Prefix, 0) end).
 
 %% -doc The first Limit of them.
 %%
@@ -80,7 +80,7 @@ keys(Prefix) ->
 %%     [<<"doc:l:1">>] = hornbeam_state:keys(<<"doc:l:">>, 1).
 -spec keys(binary(), pos_integer()) -> [key()].
 keys(Prefix, Limit) when is_integer(Limit), Limit > 0 ->
-    run(fun() -> hornbeam_store:keys(Prefix, Limit) end);
+    hornbeam_error:run(fun() -> hornbeam_store:keys(Prefix, Limit) end);
 keys(_Prefix, _Limit) ->
     refuse(value, "a limit is an integer above 0").
 
@@ -92,7 +92,7 @@ keys(_Prefix, _Limit) ->
 %%     none = hornbeam_state:ttl(<<"doc:nobody">>).
 -spec ttl(key()) -> float() | infinity | none.
 ttl(Key) ->
-    case run(fun() -> hornbeam_store:ttl(Key) end) of
+    case hornbeam_error:run(fun() -> hornbeam_store:ttl(Key) end) of
         Ms when is_integer(Ms) -> Ms / 1000;
         Other -> Other
     end.
@@ -103,14 +103,14 @@ ttl(Key) ->
 %%     #{<<"name">> := <<"Alice">>} = hornbeam_state:get(<<"doc:user">>).
 -spec set(key(), term()) -> ok.
 set(Key, Value) ->
-    run(fun() -> hornbeam_store:set(Key, encode(Value), 0) end).
+    hornbeam_error:run(fun() -> hornbeam_store:set(Key, encode(Value), 0) end).
 
 %% -doc Sets a value for so many seconds.
 %%
 %%     ok = hornbeam_state:set(<<"doc:for">>, draft, 0.5).
 -spec set(key(), term(), ttl()) -> ok.
 set(Key, Value, Ttl) ->
-    run(fun() -> hornbeam_store:set(Key, encode(Value), ms(Ttl)) end).
+    hornbeam_error:run(fun() -> hornbeam_store:set(Key, encode(Value), ms(Ttl)) end).
 
 %% -doc Sets a value if the key is not there; whether it did.
 %%
@@ -118,21 +118,21 @@ set(Key, Value, Ttl) ->
 %%     false = hornbeam_state:add(<<"doc:first">>, you).
 -spec add(key(), term()) -> boolean().
 add(Key, Value) ->
-    run(fun() -> hornbeam_store:add(Key, encode(Value), 0) end).
+    hornbeam_error:run(fun() -> hornbeam_store:add(Key, encode(Value), 0) end).
 
 %% -doc Sets a value for so many seconds if the key is not there; whether it did.
 %%
 %%     true = hornbeam_state:add(<<"doc:lock">>, node(), 30).
 -spec add(key(), term(), ttl()) -> boolean().
 add(Key, Value, Ttl) ->
-    run(fun() -> hornbeam_store:add(Key, encode(Value), ms(Ttl)) end).
+    hornbeam_error:run(fun() -> hornbeam_store:add(Key, encode(Value), ms(Ttl)) end).
 
 %% -doc Whether there was something to delete.
 %%
 %%     false = hornbeam_state:delete(<<"doc:nobody">>).
 -spec delete(key()) -> boolean().
 delete(Key) ->
-    run(fun() -> hornbeam_store:delete(Key) end).
+    hornbeam_error:run(fun() -> hornbeam_store:delete(Key) end).
 
 %% -doc Sets all values at once; nobody sees only some of them.
 %%
@@ -146,13 +146,13 @@ set_multi(Map) ->
 %%     ok = hornbeam_state:set_multi(#{<<"doc:o">> => 1, <<"doc:p">> => 2}, 60).
 -spec set_multi(#{key() => term()}, ttl()) -> ok.
 set_multi(Map, Ttl) ->
-    run(fun() -> set_multi_ms(Map, ms(Ttl)) end).
+    hornbeam_error:run(fun() -> set_multi_ms(Map, ms(Ttl)) end).
 
 set_multi_ms(Map, _Ms) when not is_map(Map) ->
     refuse(type, "keys and values are a map");
 set_multi_ms(Map, Ms) ->
     Pairs = [{Key, encode(Value)} || {Key, Value} <- maps:to_list(Map)],
-    run(fun() -> hornbeam_store:set_multi(Pairs, Ms) end).
+    hornbeam_error:run(fun() -> hornbeam_store:set_multi(Pairs, Ms) end).
 
 %% -doc Sets a value if the key still has Version (of gets/1; 0: is not there).
 %%
@@ -162,16 +162,16 @@ set_multi_ms(Map, Ms) ->
 %%     false = hornbeam_state:cas(<<"doc:cas">>, [], Version).
 -spec cas(key(), term(), non_neg_integer()) -> boolean().
 cas(Key, Value, Version) ->
-    run(fun() -> hornbeam_store:cas(Key, encode(Value), Version) end).
+    hornbeam_error:run(fun() -> hornbeam_store:cas(Key, encode(Value), Version) end).
 
 %% -doc Gives a key another time to live; whether it is there.
 %%
 %%     false = hornbeam_state:expire(<<"doc:nobody">>, infinity).
 -spec expire(key(), ttl() | infinity) -> boolean().
 expire(Key, infinity) ->
-    run(fun() -> hornbeam_store:expire(Key, 0) end);
+    hornbeam_error:run(fun() -> hornbeam_store:expire(Key, 0) end);
 expire(Key, Ttl) ->
-    run(fun() -> hornbeam_store:expire(Key, ms(Ttl)) end).
+    hornbeam_error:run(fun() -> hornbeam_store:expire(Key, ms(Ttl)) end).
 
 %% -doc Adds 1 to a counter, which starts at 0; its new value.
 %%
@@ -185,14 +185,14 @@ incr(Key) ->
 %%     10 = hornbeam_state:incr(<<"doc:views">>, 10).
 -spec incr(key(), integer()) -> integer().
 incr(Key, Delta) ->
-    run(fun() -> hornbeam_store:incr(Key, Delta, 0) end).
+    hornbeam_error:run(fun() -> hornbeam_store:incr(Key, Delta, 0) end).
 
 %% -doc Adds to a counter; Ttl applies when this makes the key.
 %%
 %%     1 = hornbeam_state:incr(<<"doc:rate">>, 1, 60).
 -spec incr(key(), integer(), ttl()) -> integer().
 incr(Key, Delta, Ttl) ->
-    run(fun() -> hornbeam_store:incr(Key, Delta, ms(Ttl)) end).
+    hornbeam_error:run(fun() -> hornbeam_store:incr(Key, Delta, ms(Ttl)) end).
 
 %% -doc Takes 1 from a counter; its new value.
 %%
@@ -224,10 +224,10 @@ fetch(Key, Fun) ->
 %%     #{} = hornbeam_state:fetch(<<"doc:rates">>, fun() -> #{} end, 60).
 -spec fetch(key(), fun(() -> Value), ttl()) -> Value.
 fetch(Key, Fun, Ttl) ->
-    fetch_ms(Key, Fun, run(fun() -> ms(Ttl) end)).
+    fetch_ms(Key, Fun, hornbeam_error:run(fun() -> ms(Ttl) end)).
 
 fetch_ms(Key, Fun, Ms) ->
-    case run(fun() -> hornbeam_store:get(Key) end) of
+    case hornbeam_error:run(fun() -> hornbeam_store:get(Key) end) of
         {ok, Value} ->
             decode(Value);
         none ->
@@ -263,7 +263,7 @@ ask(Request) ->
     receive
         {hornbeam_lease, Tag, Answer} ->
             erlang:demonitor(Tag, [flush]),
-            run(fun() -> check(Answer) end);
+            hornbeam_error:run(fun() -> check(Answer) end);
         {'DOWN', Tag, process, _, Reason} ->
             exit({Reason, {?MODULE, fetch}})
     end.
@@ -274,13 +274,6 @@ check(Answer) -> Answer.
 -spec refuse(type | value, string()) -> no_return().
 refuse(Class, Text) ->
     erlang:error({Class, list_to_binary(Text)}).
-
-run(Fun) ->
-    try
-        Fun()
-    catch
-        throw:{refused, Class, Text} -> erlang:error({Class, Text})
-    end.
 
 encode(Value) when is_integer(Value) -> Value;
 encode(Value) -> term_to_binary(Value).

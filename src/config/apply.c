@@ -17,16 +17,6 @@
 /* Variables that mean something to other parts. */
 static const char *const reserved[] = {"HORNBEAM_SOCKET", "HORNBEAM_BUILD", NULL};
 
-static size_t
-rows(void)
-{
-	size_t n = 0;
-
-	while (hb_config_keys[n].path != NULL)
-		n++;
-	return n;
-}
-
 /* Whether path names a section: "limits" for "limits.header". */
 static bool
 is_section(const char *path)
@@ -83,8 +73,8 @@ abroad(const char *name)
 static char *
 suggestion(const char *path)
 {
-	const char **names = hb_xcalloc(2 * rows() + 1, sizeof *names);
-	char **sections = hb_xcalloc(rows() + 1, sizeof *sections);
+	const char **names = hb_xcalloc(2 * hb_config_key_rows() + 1, sizeof *names);
+	char **sections = hb_xcalloc(hb_config_key_rows() + 1, sizeof *sections);
 	const char *near;
 	char *found = NULL;
 	size_t n = 0, s = 0;
@@ -249,7 +239,7 @@ apply_variable(
     const char *name, const char *value, struct hb_config *config, const char *base, struct hb_error *err)
 {
 	struct hb_config_reader r = {.name = name, .base = base, .err = err};
-	char **names = hb_xcalloc(rows() + 1, sizeof *names);
+	char **names = hb_xcalloc(hb_config_key_rows() + 1, sizeof *names);
 	const struct hb_config_key *key = NULL;
 	const char *near = NULL;
 	int result;

@@ -166,6 +166,12 @@ const struct hb_config_key hb_config_keys[] = {
 	{ NULL }
 };
 
+size_t
+hb_config_key_rows(void)
+{
+	return sizeof hb_config_keys / sizeof *hb_config_keys - 1;
+}
+
 const struct hb_config_key *
 hb_config_key_find(const struct hb_config_key *keys, const char *path)
 {

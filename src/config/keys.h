@@ -72,6 +72,8 @@ struct hb_config_items {
 /* The table, up to a row without a path. */
 extern const struct hb_config_key hb_config_keys[];
 
+/* How many rows it has. */
+size_t hb_config_key_rows(void);
 const struct hb_config_key *hb_config_key_find(const struct hb_config_key *keys, const char *path);
 /* The name of a key's variable, "HORNBEAM_LIMITS_HEADER"; returns owned. */
 char *hb_config_key_variable(const struct hb_config_key *key);

@@ -14,16 +14,6 @@ struct hb_config_place {
 	unsigned line;
 };
 
-static size_t
-rows(void)
-{
-	size_t n = 0;
-
-	while (hb_config_keys[n].path != NULL)
-		n++;
-	return n;
-}
-
 void
 hb_config_place_set(
     struct hb_config *config, const struct hb_config_key *key, const struct hb_config_reader *r, unsigned line)
@@ -31,7 +21,7 @@ hb_config_place_set(
 	struct hb_config_place *place;
 
 	if (config->places == NULL)
-		config->places = hb_xcalloc(rows(), sizeof *config->places);
+		config->places = hb_xcalloc(hb_config_key_rows(), sizeof *config->places);
 	place = &config->places[key - hb_config_keys];
 	free(place->name);
 	*place = (struct hb_config_place){hb_xstrdup(r->name), r->lines, line};

@@ -324,6 +324,17 @@ fail(struct hb_conn *c, const void *error, size_t len)
 	settle(c, 500, "Internal Server Error");
 }
 
+/* Takes what is to be the hook's Error. */
+static void
+fail_taking(struct hb_conn *c, struct hb_buf *term)
+{
+	if (term->failed)
+		settle(c, 500, "Internal Server Error");
+	else
+		fail(c, term->data, term->len);
+	hb_buf_free(term);
+}
+
 /* {Tag, Reason}, Reason an atom. */
 static void
 fail_with(struct hb_conn *c, const char *tag, const char *reason)
@@ -334,11 +345,7 @@ fail_with(struct hb_conn *c, const char *tag, const char *reason)
 	hb_term_put_tuple(&term, 2);
 	hb_term_put_atom(&term, tag);
 	hb_term_put_atom(&term, reason);
-	if (term.failed)
-		settle(c, 500, "Internal Server Error");
-	else
-		fail(c, term.data, term.len);
-	hb_buf_free(&term);
+	fail_taking(c, &term);
 }
 
 /* {exit, Reason}, Reason an element of a reply. */
@@ -352,11 +359,7 @@ fail_killed(struct hb_conn *c, struct hb_py_text reason)
 	hb_term_put_tuple(&term, 2);
 	hb_term_put_atom(&term, "exit");
 	hb_buf_add(&term, reason.p, reason.len);
-	if (term.failed)
-		settle(c, 500, "Internal Server Error");
-	else
-		fail(c, term.data, term.len);
-	hb_buf_free(&term);
+	fail_taking(c, &term);
 }
 
 static void

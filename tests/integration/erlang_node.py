@@ -10,7 +10,6 @@ node must have ended, with every process that it started, and left no directory.
 """
 
 import contextlib
-import http.client
 import os
 import pathlib
 import re
@@ -20,7 +19,7 @@ import subprocess
 import tempfile
 import threading
 
-from harness import ASAN, BUILD, SLOW, Response, alive, descendants, environment, eventually, free_port
+from harness import ASAN, BUILD, SLOW, Site, alive, descendants, environment, eventually, free_port
 
 LOOP = r"""
 Loop = fun(Self, Bindings) ->
@@ -44,7 +43,7 @@ Loop(Loop, []).
 """
 
 
-class Node:
+class Node(Site):
     """args: further arguments of erl; env: of its environment; files: name -> text, a directory on python.path."""
 
     def __init__(self, *, args=(), env=None, files=None):
@@ -148,17 +147,6 @@ class Node:
     def hornbeam(self, *args):
         env = environment(HORNBEAM_SOCKET=str(self.control()))
         return subprocess.run([str(BUILD / "hornbeam"), *args], env=env, check=False, text=True, capture_output=True, timeout=60)
-
-    def request(self, method="GET", path="/", body=None, headers=None, timeout=10.0):
-        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOW)
-        try:
-            conn.request(method, path, body=body, headers=headers or {})
-            return Response(conn.getresponse())
-        finally:
-            conn.close()
-
-    def get(self, path="/", **more):
-        return self.request("GET", path, **more)
 
     # The end.
 

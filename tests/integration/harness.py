@@ -136,7 +136,23 @@ class Response:
         return json.loads(self.body)
 
 
-class Daemon:
+class Site:
+    """Whatever serves HTTP on its port."""
+
+    def request(self, method, path, body=None, headers=None, timeout=10.0):
+        """One request on a connection of its own."""
+        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOW)
+        try:
+            conn.request(method, path, body=body, headers=headers or {})
+            return Response(conn.getresponse())
+        finally:
+            conn.close()
+
+    def get(self, path="/", **more):
+        return self.request("GET", path, **more)
+
+
+class Daemon(Site):
     """hornbeamd with a configuration of its own.
 
     files: name -> text, written into a directory on python.path.
@@ -299,18 +315,6 @@ class Daemon:
     def connect(self, timeout=10.0):
         """A connected TCP socket."""
         return socket.create_connection(("127.0.0.1", self.port), timeout * SLOW)
-
-    def request(self, method, path, body=None, headers=None, timeout=10.0):
-        """One request on a connection of its own."""
-        conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOW)
-        try:
-            conn.request(method, path, body=body, headers=headers or {})
-            return Response(conn.getresponse())
-        finally:
-            conn.close()
-
-    def get(self, path="/", **more):
-        return self.request("GET", path, **more)
 
     def raw(self, data, timeout=10.0):
         """Sends bytes and returns all that comes until the server closes."""
