@@ -256,7 +256,7 @@ def test_a_slow_reader_of_a_socket_gets_everything(url, client, request):
         path = f"/push?name={request.node.name}"
         async with socket_of(url, path, max_queue=1, compression=None, ping_interval=None) as ws:
             await asyncio.to_thread(happened, client, f"waits {request.node.name}")
-            for n in range(600):
+            for n in range(1500):
                 assert await ws.recv() == n.to_bytes(4, "big") * 4096
             with pytest.raises(websockets.ConnectionClosedOK):
                 await ws.recv()

@@ -265,7 +265,7 @@ async def broken(websocket):
 async def push(websocket):
     """Sends more than any buffer holds, and notes when it has to wait for the client."""
     await websocket.accept()
-    for n in range(600):
+    for n in range(1500):
         sending = asyncio.ensure_future(websocket.send_bytes(n.to_bytes(4, "big") * 4096))
         if not (await asyncio.wait([sending], timeout=0.05))[0]:
             done.append(f"waits {websocket.query_params['name']}")
