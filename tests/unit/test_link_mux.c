@@ -219,6 +219,20 @@ START_TEST(replies_in_parts_are_put_together)
 }
 END_TEST
 
+/* Answers one request, which in and frame then hold; every connection but the first echoes, and it is false. */
+static bool
+answered_one(struct fake *f, int fd, int nth, struct hb_buf *in, struct hb_frame *frame)
+{
+	fake_hello(f, fd, PACKAGE_VERSION);
+	if (nth > 0) {
+		fake_echo(f, fd);
+		return false;
+	}
+	ck_assert(fake_read(f, fd, in, frame));
+	fake_reply(fd, frame, 0, "\0", 1);
+	return true;
+}
+
 /* Reads three requests and goes; the next connection echoes. */
 static void
 serve_and_go(struct fake *f, int fd, int nth)
@@ -226,13 +240,8 @@ serve_and_go(struct fake *f, int fd, int nth)
 	struct hb_buf in = HB_BUF_INIT;
 	struct hb_frame frame;
 
-	fake_hello(f, fd, PACKAGE_VERSION);
-	if (nth > 0) {
-		fake_echo(f, fd);
+	if (!answered_one(f, fd, nth, &in, &frame))
 		return;
-	}
-	ck_assert(fake_read(f, fd, &in, &frame));
-	fake_reply(fd, &frame, 0, "\0", 1);
 	for (int i = 0; i < 2; i++)
 		ck_assert(fake_read(f, fd, &in, &frame));
 	hb_buf_free(&in);
@@ -285,13 +294,8 @@ serve_one(struct fake *f, int fd, int nth)
 	struct hb_buf in = HB_BUF_INIT;
 	struct hb_frame frame;
 
-	fake_hello(f, fd, PACKAGE_VERSION);
-	if (nth > 0) {
-		fake_echo(f, fd);
+	if (!answered_one(f, fd, nth, &in, &frame))
 		return;
-	}
-	ck_assert(fake_read(f, fd, &in, &frame));
-	fake_reply(fd, &frame, 0, "\0", 1);
 	shutdown(fd, SHUT_RDWR);
 	atomic_store(&f->flag, 1);
 	hb_buf_free(&in);
