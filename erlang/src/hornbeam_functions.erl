@@ -116,6 +116,10 @@ checked(Name) ->
         _ -> hornbeam_error:throw(value, "the name of a function is not in UTF-8")
     end.
 
+%% A name that Erlang code registered is not looked for in Python.
+is_python(Name) ->
+    not ets:member(?MODULE, Name) andalso hornbeam_python:has(Name).
+
 find(Name) ->
     case ets:lookup(?MODULE, Name) of
         [{_, Function}] -> Function;
@@ -139,9 +143,9 @@ call(_Name, _Arguments, Timeout) when not ?IS_TIMEOUT(Timeout) ->
 call(Name, Arguments, Timeout) when is_list(Arguments) ->
     Key = name(Name),
     true = started(),
-    case ets:member(?MODULE, Key) orelse not hornbeam_python:has(Key) of
-        true -> call_erlang(Key, Arguments, Timeout);
-        false -> {returned, hornbeam_python:call(Key, Arguments, Timeout)}
+    case is_python(Key) of
+        true -> {returned, hornbeam_python:call(Key, Arguments, Timeout)};
+        false -> call_erlang(Key, Arguments, Timeout)
     end;
 call(_Name, _Arguments, _Timeout) ->
     hornbeam_error:throw(type, "the arguments of a call are a list").
@@ -178,9 +182,9 @@ caught(Function, Arguments) ->
 cast(Name, Arguments) when is_list(Arguments) ->
     Key = name(Name),
     true = started(),
-    case ets:member(?MODULE, Key) orelse not hornbeam_python:has(Key) of
-        true -> cast_erlang(Key, Arguments, 0);
-        false -> hornbeam_python:cast(Key, term_to_binary(Arguments))
+    case is_python(Key) of
+        true -> hornbeam_python:cast(Key, term_to_binary(Arguments));
+        false -> cast_erlang(Key, Arguments, 0)
     end;
 cast(_Name, _Arguments) ->
     hornbeam_error:throw(type, "the arguments of a call are a list").
@@ -217,9 +221,9 @@ erlang_reply(Name, Function, Binary) ->
 -spec cast_reply(binary(), binary()) -> iodata().
 cast_reply(Name, Binary) ->
     ok =
-        case ets:member(?MODULE, Name) orelse not hornbeam_python:has(Name) of
-            true -> cast_erlang(Name, hornbeam_calls:arguments(Binary), byte_size(Binary));
-            false -> hornbeam_python:cast(Name, Binary)
+        case is_python(Name) of
+            true -> hornbeam_python:cast(Name, Binary);
+            false -> cast_erlang(Name, hornbeam_calls:arguments(Binary), byte_size(Binary))
         end,
     hornbeam_link_codec:answer(ok).
 
