@@ -64,7 +64,8 @@ class _Functions:
         self.tasks: dict[int, _Task] = {}
         self.waiting: queue.SimpleQueue[_Task] = queue.SimpleQueue()
         self.threads = 0
-        self.idle = 0
+        #: Plain calls that wait for a thread of the pool or have one.
+        self.given = 0
         self.listening = False
 
     def add(self, name: str, function: Callable[..., Any]) -> None:
@@ -113,13 +114,15 @@ class _Functions:
                     loop.call_soon_threadsafe(self.start, task, loop, context=contextvars.Context())
                     return
             self.waiting.put(task)
-            if self.idle < self.waiting.qsize() and self.threads < THREADS:
+            self.given += 1
+            if self.threads < min(self.given, THREADS):
                 name = f"hornbeam-function-{self.threads + 1}"
                 try:
                     threading.Thread(target=self.work, name=name, daemon=True).start()
                     self.threads += 1
                 except RuntimeError as e:  # the system has no thread to give
                     if self.threads == 0:
+                        self.given -= 1
                         refused.append((self.waiting.get_nowait(), e))
         for task, error in refused:
             self.raised(task, error)
@@ -138,13 +141,11 @@ class _Functions:
     def work(self) -> None:
         """A thread of the pool."""
         while True:
-            with self.lock:
-                self.idle += 1
             task = self.waiting.get()
-            with self.lock:
-                self.idle -= 1
             contextvars.Context().run(self.run, task)
             _hornbeam.leave_thread()
+            with self.lock:
+                self.given -= 1
 
     def run(self, task: _Task) -> None:
         if task.late():

@@ -27,6 +27,12 @@ def hold(seconds):
     time.sleep(seconds)
     return os.getpid()
 
+meeting = threading.Barrier(4)
+
+@register("meet")
+def meet():
+    meeting.wait(10)
+
 @register("where")
 def where():
     return threading.current_thread().name, var.set("left") and var.get()
@@ -157,6 +163,17 @@ def test_a_slow_function_delays_no_request(daemon):
         for _ in range(5):
             assert daemon.get("/pid", timeout=1.5).status == 200
         slow.join()
+
+
+def test_calls_that_come_at_once_each_get_a_thread():
+    code = ("import asyncio\nfrom hornbeam_erlang import aio\n"
+            "async def main():\n"
+            "    for _ in range(500): await asyncio.gather(*[aio.call('meet', timeout_ms=20000) for _ in range(4)])\n"
+            "asyncio.run(main())")
+    with daemon_with() as d:
+        eventually(lambda: d.hornbeam("call", "pid").returncode == 0)
+        done = d.python(code)
+        assert done.returncode == 0, done
 
 
 def test_a_coroutine_that_nobody_waits_for_is_cancelled():
