@@ -21,6 +21,22 @@ def pid():
 def total(prices):
     return sum(prices)
 
+gate = threading.Event()
+entered = threading.Event()
+
+@register("held back")
+def held_back():
+    entered.set()
+    return gate.wait(20)
+
+@register("held")
+def held():
+    return entered.wait(20)
+
+@register("let go")
+def let_go():
+    gate.set()
+
 @register("hold")
 def hold(seconds):
     state_incr("held")
@@ -151,18 +167,21 @@ def test_coroutines_run_on_the_loop_and_plain_functions_beside_it(daemon):
 
 
 def test_a_slow_function_delays_no_request(daemon):
-    if daemon.kind == "in place":
-        caller = threading.Thread(target=lambda: call(daemon, "hold", "2"))
-        caller.start()
-        for _ in range(5):
-            assert daemon.get("/pid", timeout=1.5).status == 200
-        caller.join()
-    else:
-        slow = threading.Thread(target=lambda: daemon.get("/hold/2"))
-        slow.start()
-        for _ in range(5):
-            assert daemon.get("/pid", timeout=1.5).status == 200
-        slow.join()
+    def ask():
+        if daemon.kind == "in place":
+            return call(daemon, "held back").returncode == 0
+        return daemon.get("/held%20back", timeout=30).status == 200
+
+    answered = []
+    slow = threading.Thread(target=lambda: answered.append(ask()))
+    slow.start()
+    assert call(daemon, "held").stdout == "true\n"
+    for _ in range(5):
+        assert daemon.get("/pid").status == 200
+    assert not answered
+    call(daemon, "let go")
+    slow.join()
+    assert answered == [True]
 
 
 def test_calls_that_come_at_once_each_get_a_thread():
