@@ -3,6 +3,7 @@
 -module(hornbeam_calls).
 
 -export([outcome/1, reply/2, died/1, raised/3, arguments/1, name/2]).
+-export([limit/1, until/1]).
 -export_type([outcome/0]).
 
 -type outcome() :: {returned, term()} | {raised, Class :: error | exit | throw, Reason :: term(), Text :: binary()}.
@@ -12,6 +13,23 @@
 -define(REASON_MAX, 1048576).
 -define(TEXT_MAX, 8000).
 -define(TERM_MAX, 400).
+
+%% -doc The calling process is killed at that time: what it has others do is over by then, too.
+-spec limit(integer() | infinity) -> ok.
+limit(Until) ->
+    _ = put(?MODULE, Until),
+    ok.
+
+%% -doc When something is over that begins now and may take so long; numbers come before infinity.
+-spec until(timeout()) -> integer() | infinity.
+until(infinity) -> own_end();
+until(Timeout) -> min(own_end(), hornbeam_clock:ms() + Timeout).
+
+own_end() ->
+    case get(?MODULE) of
+        undefined -> infinity;
+        Until -> Until
+    end.
 
 -spec outcome(fun(() -> term())) -> outcome().
 outcome(Fun) ->

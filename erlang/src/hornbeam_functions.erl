@@ -153,7 +153,13 @@ call(_Name, _Arguments, _Timeout) ->
 call_erlang(Key, Arguments, Timeout) ->
     Function = find(Key),
     Alias = alias([reply]),
-    {Pid, Monitor} = spawn_monitor(fun() -> Alias ! {Alias, caught(Function, Arguments)} end),
+    Caller = self(),
+    Until = hornbeam_calls:until(Timeout),
+    {Pid, Monitor} = spawn_monitor(fun() ->
+        ok = end_with(Caller),
+        ok = hornbeam_calls:limit(Until),
+        Alias ! {Alias, caught(Function, Arguments)}
+    end),
     receive
         {Alias, Outcome} ->
             true = erlang:demonitor(Monitor, [flush]),
@@ -169,6 +175,19 @@ call_erlang(Key, Arguments, Timeout) ->
             false -> receive {Alias, Outcome} -> Outcome end
         end
     end.
+
+%% Whoever kills the caller cannot know of this process.
+end_with(Caller) ->
+    Self = self(),
+    _ = spawn(fun() ->
+        Callee = erlang:monitor(process, Self),
+        Monitor = erlang:monitor(process, Caller),
+        receive
+            {'DOWN', Callee, process, _, _} -> true;
+            {'DOWN', Monitor, process, _, _} -> exit(Self, kill)
+        end
+    end),
+    ok.
 
 caught(Function, Arguments) ->
     try

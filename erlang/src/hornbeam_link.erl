@@ -346,9 +346,9 @@ spawn_runner(Fun, #run{kind = job} = Run, _Deadline, Link) ->
     _ = put(spawn_for(Fun), Run),
     Link;
 spawn_runner(Fun, #run{kind = run, id = Id} = Run, Deadline, #link{ops = Ops} = Link) ->
-    Pid = spawn_for(Fun),
     Ms = hornbeam_clock:left(Deadline),
     Until = until(Ms),
+    Pid = spawn_for(fun() -> ok = hornbeam_calls:limit(Until), Fun() end),
     _ = put(Pid, Run#run{ms = Ms, until = Until}),
     _ = put(Id, Pid),
     ok = counters:add(Ops, 2, 1),

@@ -94,7 +94,7 @@ run(Name, Args, Timeout) ->
     {Link, Load} = choose(Name, byte_size(Args), Id),
     Alias = erlang:monitor(process, Link, [{alias, reply_demonitor}]),
     ok = hornbeam_tasks:send(Link, Load, #{
-        id => Id, reply_to => Alias, caller => self(), name => Name, args => Args, until => until(Timeout)
+        id => Id, reply_to => Alias, caller => self(), name => Name, args => Args, until => hornbeam_calls:until(Timeout)
     }),
     receive
         {Alias, {refused, Class, Text}} ->
@@ -114,9 +114,6 @@ run(Name, Args, Timeout) ->
         end,
         hornbeam_error:throw(timeout, (hornbeam_functions:late(Name))(Timeout))
     end.
-
-until(infinity) -> infinity;
-until(Timeout) -> hornbeam_clock:ms() + Timeout.
 
 choose(Name, Bytes, Turn) ->
     Provided = ets:select(?TABLE, [{{{Name, '$1'}, '$2'}, [], [{{'$1', '$2'}}]}]),

@@ -22,6 +22,7 @@ all() ->
         each_call_ends_at_its_own_deadline,
         a_cancelled_call_is_killed_and_not_answered,
         what_a_client_called_ends_with_it,
+        what_a_function_called_ends_with_it,
         a_slow_function_delays_no_other,
         children_of_a_call_outlive_its_return,
         a_client_has_a_bounded_number_of_calls,
@@ -292,6 +293,15 @@ what_a_client_called_ends_with_it(Config) ->
     Pids = [hanging(), hanging()],
     hb_client:close(client(Config)),
     [gone(Pid) || Pid <- Pids].
+
+what_a_function_called_ends_with_it(Config) ->
+    ok = hornbeam:register_function(slow, hang(self())),
+    ok = hornbeam:register_function(outer, fun([]) -> hornbeam:call(slow, [], infinity) end),
+    ok = start(Config, 5, <<"outer">>, []),
+    Pid = hanging(),
+    ok = hb_client:send(client(Config), ?HB_OP_CANCEL, 1, 0, term_to_binary(5)),
+    gone(Pid),
+    nothing_runs(Config).
 
 a_slow_function_delays_no_other(Config) ->
     ok = hornbeam:register_function(slow, hang(self())),

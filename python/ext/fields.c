@@ -198,14 +198,14 @@ check_ttl(PyObject *ttl)
 }
 
 static int
-take_timeout(PyObject *timeout, struct hb_asked *asked)
+take_timeout(struct hb_module *m, PyObject *timeout, struct hb_asked *asked)
 {
 	double ms = milliseconds(timeout, 1, TIMEOUT_MAX, "timeout", "milliseconds");
 
 	if (ms == -1)
 		return -1;
 	asked->timeout = (int64_t)ceil(ms);
-	return 0;
+	return hb_provide_limit(m, &asked->timeout);
 }
 
 bool
@@ -260,7 +260,7 @@ hb_field_put(struct hb_module *m, char field, PyObject *arg, struct hb_asked *as
 		asked->arg = arg;
 		return 0;
 	case 'T':
-		return take_timeout(arg, asked);
+		return take_timeout(m, arg, asked);
 	}
 	Py_UNREACHABLE();
 }

@@ -8,6 +8,9 @@
 /* Milliseconds for the companion to know of a function. */
 enum { PROVIDE_TIMEOUT = 5000 };
 
+/* The deadline of the function that this thread runs; 0: none. */
+static _Thread_local int64_t limit;
+
 /* Where the companion's tasks come; NULL with an exception. */
 static struct hb_subscriber *
 listener(struct hb_module *m, struct hb_push *push)
@@ -182,10 +185,44 @@ ran_raised(PyObject *module, PyObject *args)
 	return post_ran(m, s);
 }
 
-/* leave_thread(): what the function that ended has subscribed to goes with it */
+int
+hb_provide_limit(struct hb_module *m, int64_t *timeout)
+{
+	struct hb_error err;
+	int64_t left;
+
+	if (limit == 0)
+		return 0;
+	left = limit - hb_clock_ms();
+	if (left <= 0) {
+		hb_error_set(&err, HB_ERROR_TIMEOUT, "the deadline of the function that makes this call has passed");
+		hb_client_raise(&m->client, &err);
+		return -1;
+	}
+	if (*timeout > left)
+		*timeout = left;
+	return 0;
+}
+
+/* limit_calls(ms): the function that this thread begins to run has so long; 0: as long as it likes */
+static PyObject *
+limit_calls(PyObject *module, PyObject *arg)
+{
+	long long ms = PyLong_AsLongLong(arg);
+
+	(void)module;
+	if (ms == -1 && PyErr_Occurred())
+		return NULL;
+	if (ms > 0)
+		limit = hb_clock_ms() + ms;
+	Py_RETURN_NONE;
+}
+
+/* leave_thread(): the function has ended, and what it has subscribed to goes with it */
 static PyObject *
 leave_thread(PyObject *module, PyObject *unused)
 {
+	limit = 0;
 	return hb_process_end_thread(PyModule_GetState(module)) == -1 ? NULL : Py_NewRef(Py_None);
 }
 
@@ -194,6 +231,7 @@ PyMethodDef hb_provide_methods[] = {
     {"take_task", take_task, METH_NOARGS, NULL},
     {"ran", ran, METH_VARARGS, NULL},
     {"ran_raised", ran_raised, METH_VARARGS, NULL},
+    {"limit_calls", limit_calls, METH_O, NULL},
     {"leave_thread", leave_thread, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},
 };

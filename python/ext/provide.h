@@ -14,4 +14,12 @@ struct hb_provide {
 
 extern PyMethodDef hb_provide_methods[];
 
+struct hb_module;
+/*
+ * Shortens the timeout of a call to what the function that makes it has left,
+ * where the companion asked for that and this thread runs it; -1 with HornbeamTimeoutError
+ * where nothing is left.
+ */
+int hb_provide_limit(struct hb_module *m, int64_t *timeout);
+
 #endif

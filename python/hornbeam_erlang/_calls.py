@@ -18,7 +18,8 @@ def call(name: str, *args: Any, timeout_ms: float = 5000) -> Any:
         user = call("get_user", 123, timeout_ms=500)
 
     timeout_ms: milliseconds, above 0 and at most a day, after which the
-    function is stopped.
+    function is stopped; within a function that was called with a deadline, until
+    that at most.
     Raises CallError where it returns {error, Reason}, with the Reason;
     RemoteError where it raises; HornbeamTimeoutError at the deadline;
     HornbeamError where there is no function of this name.

@@ -11,6 +11,7 @@ import atexit
 import contextlib
 import contextvars
 import inspect
+import math
 import os
 import queue
 import sys
@@ -21,7 +22,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _hornbeam
-from ._errors import HornbeamConnectionError, HornbeamError
+from ._errors import HornbeamConnectionError, HornbeamError, HornbeamTimeoutError
 
 if TYPE_CHECKING:
     import asyncio
@@ -34,6 +35,8 @@ THREADS = 4
 TEXT_MAX = 8000
 #: Seconds that plain functions under way have at the end of the process.
 LAST = 5.0
+#: Milliseconds that the deadlines of a function and of what it calls differ by where they are one.
+SLACK = 5
 
 
 class _Task:
@@ -51,6 +54,10 @@ class _Task:
 
     def late(self) -> bool:
         return self.stopped or (self.until is not None and time.monotonic() > self.until)
+
+    def left(self) -> int:
+        """Milliseconds; 0 where it has no deadline."""
+        return max(1, math.ceil((self.until - time.monotonic()) * 1000)) if self.until is not None else 0
 
 
 class _Functions:
@@ -153,6 +160,7 @@ class _Functions:
             return
         try:
             function, args = self.prepare(task)
+            _hornbeam.limit_calls(task.left())
             if _is_coroutine(function):
                 import asyncio
 
@@ -209,6 +217,9 @@ class _Functions:
             self.forget(task)
 
     def raised(self, task: _Task, error: BaseException) -> None:
+        if isinstance(error, HornbeamTimeoutError) and task.until is not None and task.left() <= SLACK:
+            self.forget(task)  # the caller's own deadline, which it is told of at once
+            return
         try:
             text = str(error)
             trace = "".join(traceback.format_exception(error))

@@ -30,6 +30,10 @@ def register(name: str, function: F | None = None) -> F | Callable[[F], F]:
     as its reason.  A function of Erlang with the same name comes first.  Another
     function of the same name takes the old one's place.
 
+    At its caller's deadline a coroutine is cancelled; a plain function, which
+    nothing can stop, runs on, and call and rpc_call in it raise
+    HornbeamTimeoutError then, however long their own timeout_ms.
+
     name: 1 to 255 bytes in UTF-8.
     Returns the function; without one, a decorator.
     Raises TypeError where function cannot be called; HornbeamConnectionError

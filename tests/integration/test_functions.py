@@ -9,7 +9,7 @@ from harness import Daemon, eventually
 
 APP = """
 import asyncio, contextvars, os, threading, time
-from hornbeam_erlang import HornbeamError, HornbeamTimeoutError, RemoteError, call, register, state_incr
+from hornbeam_erlang import HornbeamError, HornbeamTimeoutError, RemoteError, call, register, rpc_call, state_incr
 
 var = contextvars.ContextVar("var", default="fresh")
 
@@ -63,6 +63,14 @@ def again(depth):
         return call("again", depth - 1, timeout_ms=1500) if depth else "bottom"
     except HornbeamTimeoutError:
         return "deadline"
+
+@register("round")
+def round_and_round():
+    return call("round", timeout_ms=60000)
+
+@register("through Erlang")
+def through_erlang():
+    return rpc_call("local", "hornbeam", "call_python", ["through Erlang", [], 60000], timeout_ms=60000)
 
 stopped = []
 
@@ -151,6 +159,12 @@ def test_a_worker_that_calls_itself_answers(daemon):
 def test_a_cycle_ends_at_its_deadline(daemon):
     assert daemon.get("/again/1000", timeout=30).text == "'deadline'"
     assert daemon.get("/pid").status == 200
+
+
+@pytest.mark.parametrize("name", ["round", "through Erlang"])
+def test_what_a_function_calls_ends_with_its_own_deadline(daemon, name):
+    assert call(daemon, name, "-t", "500ms").returncode == 5
+    assert int(call(daemon, "pid").stdout) in daemon.worker_pids()  # no thread is held by the circle
 
 
 def test_a_call_that_waits_for_its_own_loop_ends_at_its_deadline():
