@@ -41,7 +41,7 @@ def wait_until_asleep(thread):
 """
 
 
-def eventually(condition, seconds=10.0):
+def eventually(condition, seconds=30.0):
     """Waits until condition() is true and returns its value; fails after seconds."""
     end = time.monotonic() + seconds * SLOW
     while True:

@@ -90,7 +90,7 @@ def test_deadline_is_a_timeout_error_and_stops_the_function():
     with pytest.raises(TimeoutError) as e:
         call("held", "deadline", timeout_ms=100)
     assert isinstance(e.value, HornbeamTimeoutError)
-    assert 0.09 < time.monotonic() - before < 2 * SLOW
+    assert 0.09 < time.monotonic() - before < 30 * SLOW
     eventually(lambda: not call("is_held", "deadline"))
     with pytest.raises(TimeoutError):
         rpc_call("local", "timer", "sleep", [10_000], timeout_ms=50.5)
@@ -104,11 +104,8 @@ def test_node_that_is_not_there_is_a_connection_error():
 
 
 def test_cast_runs_the_function_and_returns_at_once():
-    before = time.monotonic()
-    assert cast("late", 10_000, 1) is None
-    assert time.monotonic() - before < 5
     cast("raises", Atom("error"), 1)
-    cast("held", "cast")
+    assert cast("held", "cast") is None  # which never ends
     eventually(lambda: call("is_held", "cast"))
     rpc_cast("local", "calls_peer", "held", ["rpc_cast"])
     eventually(lambda: call("is_held", "rpc_cast"))

@@ -31,7 +31,7 @@ import _hornbeam_loop  # noqa: E402
 
 pytestmark = pytest.mark.usefixtures("companion")
 
-SOON = 10 * SLOW
+SOON = 30 * SLOW
 
 
 @pytest.fixture(autouse=True)
@@ -514,7 +514,7 @@ RESTARTED = """
         print("ready", flush=True)
         print(await waiting, s.gaps, s.dropped)
         thread.join()
-        print(found, in_thread.gaps, receive_pubsub(5))
+        print(found, in_thread.gaps, receive_pubsub(30))
 
     asyncio.run(main())
 """
@@ -553,7 +553,7 @@ def test_without_a_companion_subscribing_fails_at_once():
                 subscribe("t")
             except HornbeamConnectionError as e:
                 assert isinstance(e, ConnectionError)
-        print(time.monotonic() - began < 2)
+        print(time.monotonic() - began < 20)  # and not ten deadlines
     """
     with Companion() as c:
         c.kill()
