@@ -45,6 +45,8 @@ struct hb_evlink {
 	size_t out_off;
 	uint32_t last_id;
 	bool batched; /* what is to be sent waits for a flush */
+	void (*changed)(void *arg, int fd); /* NULL: nobody asks */
+	void *changed_arg;
 	int64_t retry_at, backoff;
 	struct hb_error why;
 	struct hb_evcall *calls[BUCKETS];
@@ -75,6 +77,13 @@ hb_evlink_new(struct event_base *base, const char *path, const struct hb_hello *
 }
 
 static void
+tell_descriptor(const struct hb_evlink *link, int fd)
+{
+	if (link->changed != NULL)
+		link->changed(link->changed_arg, fd);
+}
+
+static void
 disconnect(struct hb_evlink *link)
 {
 	hb_evdial_cancel(link->dial);
@@ -84,6 +93,8 @@ disconnect(struct hb_evlink *link)
 	if (link->writable != NULL)
 		event_free(link->writable);
 	link->readable = link->writable = NULL;
+	if (link->fd != -1)
+		tell_descriptor(link, -1);
 	hb_fd_close(&link->fd);
 	hb_buf_free(&link->out);
 	link->out_off = 0;
@@ -333,6 +344,7 @@ on_dialled(void *arg, int fd, const struct hb_error *err)
 		return;
 	}
 	link->fd = fd;
+	tell_descriptor(link, fd);
 	link->readable = event_new(link->base, fd, EV_READ | EV_PERSIST, on_readable, link);
 	link->writable = event_new(link->base, fd, EV_WRITE, on_writable, link);
 	if (link->readable == NULL || link->writable == NULL || event_add(link->readable, NULL) == -1 ||
@@ -469,10 +481,11 @@ hb_evcall_wait_until(struct hb_evcall *call, int64_t until)
 		(void)evtimer_add(call->timer, &tv);
 }
 
-int
-hb_evlink_fd(const struct hb_evlink *link)
+void
+hb_evlink_on_descriptor(struct hb_evlink *link, void (*changed)(void *arg, int fd), void *arg)
 {
-	return link->fd;
+	link->changed = changed;
+	link->changed_arg = arg;
 }
 
 void

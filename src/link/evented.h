@@ -58,8 +58,11 @@ void hb_evcall_wait_until(struct hb_evcall *call, int64_t until);
 void hb_evlink_batch(struct hb_evlink *link);
 void hb_evlink_flush(struct hb_evlink *link);
 
-/* The descriptor of the connection, -1: there is none. */
-int hb_evlink_fd(const struct hb_evlink *link);
+/*
+ * From now on changed says which descriptor the connection has; -1 before that is closed, so that whoever keeps
+ * its number forgets it before it is another's.  It calls nothing of the link.
+ */
+void hb_evlink_on_descriptor(struct hb_evlink *link, void (*changed)(void *arg, int fd), void *arg);
 /* In the child of a fork: closes its copy of the connection; the link is not used there any more. */
 void hb_evlink_forked(struct hb_evlink *link);
 

@@ -21,6 +21,19 @@ name_of(enum hb_link_op op)
 	return op == HB_OP_ON_REQUEST ? "on_request" : op == HB_OP_ON_RESPONSE ? "on_response" : "on_error";
 }
 
+/* The link's descriptor is the server's own: no connection may get its number while it is open. */
+static void
+own_descriptor(void *arg, int fd)
+{
+	struct hb_worker *w = arg;
+
+	if (fd == -1)
+		hb_own_drop(&w->own, w->hooks->fd);
+	else
+		hb_own_add(&w->own, fd);
+	w->hooks->fd = fd;
+}
+
 void
 hb_hooks_start(struct hb_worker *w)
 {
@@ -45,6 +58,7 @@ hb_hooks_start(struct hb_worker *w)
 		.link = hb_evlink_new(w->base, path, &hello),
 		.fd = -1,
 	};
+	hb_evlink_on_descriptor(h->link, own_descriptor, w);
 	hb_evlink_batch(h->link);
 }
 
@@ -131,22 +145,6 @@ hb_hooks_lose(struct hb_conn *c)
 		hb_conn_kill(c);
 }
 
-/* The link's descriptor is the server's own: no connection may get its number. */
-static void
-own_descriptor(struct hb_worker *w)
-{
-	struct hb_hooks *h = w->hooks;
-	int fd = hb_evlink_fd(h->link);
-
-	if (fd == h->fd)
-		return;
-	if (h->fd != -1)
-		hb_own_drop(&w->own, h->fd);
-	if (fd != -1)
-		hb_own_add(&w->own, fd);
-	h->fd = fd;
-}
-
 struct hb_buf *
 hb_hooks_begin(struct hb_worker *w)
 {
@@ -214,7 +212,6 @@ ask(struct hb_conn *c, enum hb_link_op op, struct hb_error *err)
 	hook->asked = op;
 	hook->until = deadline + PATIENCE_MS;
 	hook->call = hb_evlink_call(h->link, op, &h->request, deadline, on_done, c, err);
-	own_descriptor(c->worker);
 	if (hook->call == NULL)
 		return -1;
 	hb_evcall_wait_until(hook->call, hook->until);
@@ -478,7 +475,6 @@ on_done(void *arg, const unsigned char *payload, size_t len, const struct hb_err
 	struct hb_error bad;
 
 	hb_worker_wake(c->worker);
-	own_descriptor(c->worker);
 	c->hook->call = NULL;
 	/* The companion says so well before; the loop's own timer may come some milliseconds early. */
 	if (err != NULL && err->kind == HB_ERROR_TIMEOUT && hb_clock_ms() + 20 < c->hook->until) {

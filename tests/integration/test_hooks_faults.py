@@ -196,6 +196,21 @@ def test_a_companion_that_dies_while_hooks_run_is_503_then_well_again(tmp_path, 
         d.note()
 
 
+def test_a_companion_that_dies_while_no_hook_runs_costs_no_worker(tmp_path, kind):
+    with daemon(tmp_path, kind) as d, contextlib.ExitStack() as stack:
+        def get():
+            s = stack.enter_context(d.connect())  # which stays: each has a number of its own
+            s.sendall(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n")
+            return Reader(s).response()[0]
+
+        assert get() == 200
+        workers = d.worker_pids()
+        os.kill(d.companion_pid(), signal.SIGKILL)
+        eventually(lambda: d.log().count("companion: ready") == 2, 30)
+        assert {get() for _ in range(10)} == {200}
+        assert d.worker_pids() == workers
+
+
 def test_a_companion_that_hangs_is_503(tmp_path, kind):
     with daemon(tmp_path, kind, {**ALL, "timeout": "500ms"}) as d:
         assert d.get("/").status == 200
