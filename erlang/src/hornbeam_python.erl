@@ -90,7 +90,8 @@ cast(Name, Args) ->
     end).
 
 run(Name, Args, Timeout) ->
-    Id = erlang:unique_integer([positive]),
+    %% Monotonic ones nobody else takes from: the next call has the next number, and it is the next one's turn.
+    Id = erlang:unique_integer([positive, monotonic]),
     {Link, Load} = choose(Name, byte_size(Args), Id),
     Alias = erlang:monitor(process, Link, [{alias, reply_demonitor}]),
     ok = hornbeam_tasks:send(Link, Load, #{
