@@ -155,7 +155,7 @@ class Node(Site):
         self.note()
         self.proc.send_signal(signal.SIGKILL)
         self.proc.wait()
-        eventually(lambda: not any(alive(p) for p in self.seen), 10, f"left behind: {self.seen}")
+        eventually(lambda: not any(alive(p) for p in self.seen), what=f"left behind: {self.seen}")
 
     def stop(self):
         try:
@@ -163,10 +163,10 @@ class Node(Site):
                 self.note()
                 self.proc.stdin.close()  # init:stop()
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.proc.wait(30 * SLOW)
+                    self.proc.wait(60 * SLOW)
             hung = self.proc.poll() is None
             with contextlib.suppress(AssertionError):
-                eventually(lambda: not any(alive(p) for p in self.seen), 5)
+                eventually(lambda: not any(alive(p) for p in self.seen))
             left = [p for p in self.seen if alive(p)]
             for pid in [*left, *([self.proc.pid] if hung else [])]:
                 with contextlib.suppress(OSError):

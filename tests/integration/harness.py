@@ -42,7 +42,7 @@ def application(environ, start_response):
 }
 
 
-def eventually(condition, seconds=10.0, what=None):
+def eventually(condition, seconds=20.0, what=None):
     """Waits until condition() is true and returns its value; fails after seconds."""
     end = time.monotonic() + seconds * SLOW
     while True:
@@ -139,7 +139,7 @@ class Response:
 class Site:
     """Whatever serves HTTP on its port."""
 
-    def request(self, method, path, body=None, headers=None, timeout=10.0):
+    def request(self, method, path, body=None, headers=None, timeout=20.0):
         """One request on a connection of its own."""
         conn = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout * SLOW)
         try:
@@ -216,7 +216,7 @@ class Daemon(Site):
                 stdin=subprocess.DEVNULL, env=env, cwd=self.dir, **{"stdout": out, "stderr": err, **given})
         return self
 
-    def start(self, seconds=30):
+    def start(self, seconds=60):
         """Starts hornbeamd and returns when it says that it is ready."""
         self.launch()
         eventually(lambda: self.is_ready() or self.proc.poll() is not None, seconds, "hornbeamd was not ready")
@@ -245,11 +245,11 @@ class Daemon(Site):
                 self.note()
                 self.proc.send_signal(signal.SIGTERM)
                 with contextlib.suppress(subprocess.TimeoutExpired):
-                    self.proc.wait(20 * SLOW)
+                    self.proc.wait(60 * SLOW)
             hung = self.proc is not None and self.proc.poll() is None
             left = []
             with contextlib.suppress(AssertionError):
-                eventually(lambda: not any(alive(p) for p in self.seen), 5)
+                eventually(lambda: not any(alive(p) for p in self.seen))
             left = [p for p in self.seen if alive(p)]
             for pid in [*left, *([self.proc.pid] if hung else [])]:
                 with contextlib.suppress(OSError):
@@ -280,6 +280,18 @@ class Daemon(Site):
             print(self.log(), file=sys.stderr)
             with contextlib.suppress(AssertionError):
                 self.stop()
+
+    @contextlib.contextmanager
+    def without_companion(self):
+        """The companion is killed, and cannot come back before the end of the block: a directory is where its socket would be."""
+        link = pathlib.Path(f"{self.socket}.link")
+        link.unlink()
+        link.mkdir()
+        os.kill(self.companion_pid(), signal.SIGKILL)
+        try:
+            yield
+        finally:
+            link.rmdir()
 
     # A look inside.
 
@@ -312,11 +324,11 @@ class Daemon(Site):
 
     # Clients.
 
-    def connect(self, timeout=10.0):
+    def connect(self, timeout=20.0):
         """A connected TCP socket."""
         return socket.create_connection(("127.0.0.1", self.port), timeout * SLOW)
 
-    def raw(self, data, timeout=10.0):
+    def raw(self, data, timeout=20.0):
         """Sends bytes and returns all that comes until the server closes."""
         with self.connect(timeout) as s:
             s.sendall(data)
@@ -324,13 +336,13 @@ class Daemon(Site):
 
     def hornbeam(self, *args, **more):
         """Runs the command line on this daemon; a CompletedProcess with text output."""
-        options = {"text": True, "capture_output": True, "timeout": 60, **more}
+        options = {"text": True, "capture_output": True, "timeout": 60 * SLOW, **more}
         env = environment(HORNBEAM_SOCKET=str(self.socket), **options.pop("env", {}))
         return subprocess.run([str(BUILD / "hornbeam"), *args], env=env, check=False, **options)
 
     def python(self, code, **more):
         """Runs a Python script on this daemon; a CompletedProcess with text output."""
-        options = {"text": True, "capture_output": True, "timeout": 60, **more}
+        options = {"text": True, "capture_output": True, "timeout": 60 * SLOW, **more}
         env = environment(HORNBEAM_SOCKET=str(self.socket), **PRELOAD, **options.pop("env", {}))
         return subprocess.run([PYTHON, "-c", code], env=env, check=False, **options)
 

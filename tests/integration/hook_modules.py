@@ -288,7 +288,7 @@ def daemon(directory, kind, hooks=None, **more):
     app, threads = KINDS[kind]
     config = {
         "threads": threads,
-        "hooks": {"timeout": "1500ms", **(ALL if hooks is None else hooks)},
+        "hooks": {"timeout": "60s", **(ALL if hooks is None else hooks)},
         "erlang": {"code_path": [str(directory)]},
         **more.pop("config", {}),
     }

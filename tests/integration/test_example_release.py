@@ -74,6 +74,7 @@ def shop(release, tmp_path):
         if s.proc.poll() is None:
             s.proc.kill()
         s.proc.wait()
+        print(s.log.read_text())  # shown with a test that failed
         eventually(lambda: not any(alive(p) for p in s.seen))
         shutil.rmtree(s.runtime, ignore_errors=True)
 

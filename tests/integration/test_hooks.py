@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from harness import SOURCE, eventually
+from harness import SLOW, SOURCE, eventually
 from hook_modules import KINDS, compile_module, daemon
 from http_client import Reader
 from ws_client import Client, Refused
@@ -228,7 +228,7 @@ def test_a_head_is_not_sent_before_its_hook_is_done(d, tmp_path):
             s.settimeout(0.1)
             with pytest.raises(TimeoutError):
                 s.recv(1)
-            s.settimeout(10)
+            s.settimeout(30 * SLOW)
             (tmp_path / "go").touch()
             assert Reader(s).response()[0] == 200
 

@@ -9,7 +9,7 @@ import struct
 import time
 
 import pytest
-from harness import SLOW, eventually, pause
+from harness import eventually, pause
 from hook_modules import ALL, KINDS, daemon
 from http_client import Reader
 
@@ -28,18 +28,38 @@ def kind(request):
     return request.param
 
 
-@pytest.fixture(scope="module")
-def d(kind, tmp_path_factory):
-    with daemon(tmp_path_factory.mktemp("beams"), kind) as d:
+BARE = {"on_request": ALL["on_request"], "on_response": ALL["on_response"]}  # without on_error
+
+
+@contextlib.contextmanager
+def site(kind, tmp_path_factory, hooks):
+    with daemon(tmp_path_factory.mktemp("beams"), kind, hooks) as d:
         d.kind = kind
         yield d
 
 
 @pytest.fixture(scope="module")
+def d(kind, tmp_path_factory):
+    with site(kind, tmp_path_factory, ALL) as d:
+        yield d
+
+
+@pytest.fixture(scope="module")
+def hasty(kind, tmp_path_factory):
+    """For the hooks that never end."""
+    with site(kind, tmp_path_factory, {**ALL, "timeout": "2s"}) as d:
+        yield d
+
+
+@pytest.fixture(scope="module")
 def bare(kind, tmp_path_factory):
-    """Without on_error."""
-    with daemon(tmp_path_factory.mktemp("beams"), kind, {"on_request": ALL["on_request"], "on_response": ALL["on_response"]}) as d:
-        d.kind = kind
+    with site(kind, tmp_path_factory, BARE) as d:
+        yield d
+
+
+@pytest.fixture(scope="module")
+def hasty_bare(kind, tmp_path_factory):
+    with site(kind, tmp_path_factory, {**BARE, "timeout": "2s"}) as d:
         yield d
 
 
@@ -54,7 +74,8 @@ def held(tmp_path, header="X-Hook", path="/held"):
 
 
 @pytest.mark.parametrize(("what", "text"), FAILING)
-def test_what_on_request_does_wrong_goes_to_on_error(d, what, text):
+def test_what_on_request_does_wrong_goes_to_on_error(d, hasty, what, text):
+    d = hasty if what == "sleep" else d
     r = d.get("/p", headers={"X-Hook": what})
     assert (r.status, r.headers["x-failed"]) == (599, "/p") and r.text.startswith(text), r.text
     assert len(r.body) < 20000
@@ -62,8 +83,8 @@ def test_what_on_request_does_wrong_goes_to_on_error(d, what, text):
 
 
 @pytest.mark.parametrize("what", ["throw", "error", "exit", "kill", "sleep", "rubbish", "split"])
-def test_without_on_error_it_is_500(bare, what):
-    with bare.connect() as s:
+def test_without_on_error_it_is_500(bare, hasty_bare, what):
+    with (hasty_bare if what == "sleep" else bare).connect() as s:
         s.sendall(f"GET / HTTP/1.1\r\nHost: h\r\nX-Hook: {what}\r\n\r\nGET /next HTTP/1.1\r\nHost: h\r\n\r\n".encode())
         reader = Reader(s)
         status, _, body = reader.response()
@@ -71,7 +92,8 @@ def test_without_on_error_it_is_500(bare, what):
         assert json.loads(reader.response()[2])["path"] == "/next"
 
 
-def test_the_log_says_what_a_hook_did(d):
+def test_the_log_says_what_a_hook_did(hasty):
+    d = hasty
     for what, line in [("throw", "hooks: on_request: throw stop in [{shop_hooks,"), ("error", "error oops in [{shop_hooks,"),
                        ("rubbish", "a status is an integer from 200 to 999; it returned {ok,42}"), ("bad header", "control characters in the value"),
                        ("sleep", "on_request was ended: hooks.timeout is over")]:
@@ -82,7 +104,8 @@ def test_the_log_says_what_a_hook_did(d):
 
 
 @pytest.mark.parametrize("what", ["throw", "rubbish", "request", "sleep"])
-def test_a_failure_of_on_error_is_500(d, what):
+def test_a_failure_of_on_error_is_500(d, hasty, what):
+    d = hasty if what == "sleep" else d
     for hook, path in (("throw", "/"), ("none", "/raise")):
         r = d.get(path, headers={"X-Hook": hook, "X-Error": what})
         assert (r.status, r.text) == (500, "Internal Server Error\n")
@@ -96,7 +119,8 @@ PATHS = ["/seen", "/stream", "/large", "/whole", "/parts", "/file", "/write", "/
 @pytest.mark.parametrize(("path", "what", "text"), [
     (path, what, text) for path in PATHS for what, text in ON_RESPONSE
     if what != "sleep" or path in ("/seen", "/stream", "/write")])
-def test_what_on_response_does_wrong_goes_to_on_error(d, path, what, text):
+def test_what_on_response_does_wrong_goes_to_on_error(d, hasty, path, what, text):
+    d = hasty if what == "sleep" else d
     if d.kind == "asgi" and path in ("/parts", "/file", "/write"):
         pytest.skip("WSGI alone has these")
     r = d.get(path, headers={"X-Response": what})
@@ -134,13 +158,14 @@ def test_a_hook_that_is_not_there_is_500_and_the_log_says_so(tmp_path, hook, lin
 
 
 def test_a_hook_that_fails_each_time_does_not_fill_the_log(bare):
-    before = bare.log().count("hooks: ")
+    before, began = bare.log().count("hooks: "), time.monotonic()
     with bare.connect() as s:
         reader = Reader(s)
         for _ in range(300):
             s.sendall(b"GET / HTTP/1.1\r\nHost: h\r\nX-Hook: throw\r\n\r\n")
             assert reader.response()[0] == 500
-    assert bare.log().count("hooks: ") - before < 250
+    seconds = int(time.monotonic() - began) + 2
+    assert bare.log().count("hooks: ") - before <= 20 * seconds
 
 
 def test_hooks_of_many_requests_overlap(d, tmp_path):
@@ -181,16 +206,14 @@ def test_who_has_closed_only_his_side_gets_the_answer(d, tmp_path):
 
 @pytest.mark.parametrize("header", ["X-Hook", "X-Response"])
 def test_a_companion_that_dies_while_hooks_run_is_503_then_well_again(tmp_path, kind, header):
-    with daemon(tmp_path, kind, {**ALL, "timeout": "60s"}) as d, contextlib.ExitStack() as stack:
+    with daemon(tmp_path, kind, {**ALL, "timeout": "10m"}) as d, contextlib.ExitStack() as stack:
         waiting = [stack.enter_context(d.connect(30)) for _ in range(20)]
         for i, s in enumerate(waiting):
             s.sendall(held(tmp_path, header, "/stream" if i % 2 else "/seen"))
         marked(tmp_path, "begun")
         assert d.get("/").status == 200  # those before it have reached the companion, too
-        before = time.monotonic()
         os.kill(d.companion_pid(), signal.SIGKILL)
         assert {Reader(s).response()[0] for s in waiting} == {503}
-        assert time.monotonic() - before < 5 * SLOW
         assert "the connection to the companion was lost" in d.log()
         eventually(lambda: d.get("/").status == 200, 30)
         d.note()
@@ -212,8 +235,8 @@ def test_a_companion_that_dies_while_no_hook_runs_costs_no_worker(tmp_path, kind
 
 
 def test_a_companion_that_hangs_is_503(tmp_path, kind):
-    with daemon(tmp_path, kind, {**ALL, "timeout": "500ms"}) as d:
-        assert d.get("/").status == 200
+    with daemon(tmp_path, kind, {**ALL, "timeout": "2s"}) as d:
+        eventually(lambda: d.get("/").status == 200)
         companion = d.companion_pid()
         pause(companion)
         try:
@@ -226,15 +249,15 @@ def test_a_companion_that_hangs_is_503(tmp_path, kind):
 @pytest.mark.parametrize("path", ["/seen", "/stream", "/large"])
 def test_without_a_companion_requests_pass_where_they_may(tmp_path, kind, path):
     with daemon(tmp_path, kind, {**ALL, "when_down": "pass", "timeout": "500ms"}) as d:
-        assert d.get("/", headers={"X-Hook": "answer"}).status == 403
+        eventually(lambda: d.get("/", headers={"X-Hook": "answer"}).status == 403)
         companion = d.companion_pid()
         pause(companion)
         try:
             r = d.get(path, headers={"X-Hook": "answer", "X-Response": "change"})
             assert r.status == 200 and r.headers["x-app"] == "yes"
-            os.kill(companion, signal.SIGKILL)
-            r = d.get(path, headers={"X-Hook": "answer", "X-Response": "change"})
-            assert r.status == 200 and r.headers["x-app"] == "yes"
+            with d.without_companion():
+                r = d.get(path, headers={"X-Hook": "answer", "X-Response": "change"})
+                assert r.status == 200 and r.headers["x-app"] == "yes"
             assert "on_request was left out: " in d.log() and "on_response was left out: " in d.log()
         finally:
             with contextlib.suppress(OSError):
@@ -244,11 +267,10 @@ def test_without_a_companion_requests_pass_where_they_may(tmp_path, kind, path):
 
 
 def test_write_without_a_companion(tmp_path):
-    with daemon(tmp_path, "pool", {"on_response": ALL["on_response"], "timeout": "500ms"}) as d:
+    with daemon(tmp_path, "pool", {"on_response": ALL["on_response"]}) as d:
         assert d.get("/write").status == 200
-        companion = d.companion_pid()
-        os.kill(companion, signal.SIGKILL)
-        assert d.get("/write").status == 503
+        with d.without_companion():
+            assert d.get("/write").status == 503
         eventually(lambda: d.get("/write").status == 200, 30)
         d.note()
 
