@@ -7,6 +7,9 @@
 %% publishers.  The other hub answers marks, so that its mailbox is bounded, too,
 %% and so that small messages never fill that buffer (1 MiB, by default): those
 %% who have other things to say to that node, as the process groups, would wait.
+%%
+%% What is published while there is no courier is lost.  So each one says when that is
+%% over: once the groups of the other hub are known here whoever publishes finds them.
 -module(hornbeam_courier).
 
 -export([ensure/1, start_link/1, init/1]).
@@ -16,6 +19,8 @@
 %% Cost of the messages between two marks, and marks that may be unanswered.
 -define(MARK, 49152).
 -define(MARKS_MAX, 16).
+-define(SCOPE, hornbeam_pubsub).
+-define(LOOK_MS, 20).
 
 -record(courier, {
     hub :: pid(),
@@ -51,8 +56,17 @@ init(Hub) ->
     Monitor = erlang:monitor(process, Hub),
     ok = hornbeam_topics:add_courier(Hub, self(), Queue),
     proc_lib:init_ack({ok, self()}),
+    ok = look(Hub),
     loop(#courier{hub = Hub, monitor = Monitor, queue = Queue}),
     hornbeam_topics:remove_courier(node(Hub), self()).
+
+%% The hub has joined this group after those of its topics.
+look(Hub) ->
+    _ = case pg:get_members(?SCOPE, {hub, Hub}) of
+        [] -> erlang:send_after(?LOOK_MS, self(), look);
+        [_ | _] -> erlang:send(Hub, {carrying, self()}, [noconnect])
+    end,
+    ok.
 
 %% What a courier that was killed has left, or that of a hub before this one.
 forget(none, _Node) -> ok;
@@ -77,6 +91,9 @@ loop(#courier{hub = Hub, monitor = Monitor, queue = Queue, marks = Marks} = Cour
             loop(Courier);
         marked ->
             loop(Courier#courier{marks = Marks - 1});
+        look ->
+            ok = look(Hub),
+            loop(Courier);
         {'DOWN', Monitor, process, _, _} ->
             ok;
         Message ->

@@ -125,7 +125,8 @@ link(Pid, Queue, #message{topic = Topic, frame = Frame} = Message) ->
 remote([], _Announced, _Message) ->
     0;
 remote(Members, Announced, Message) ->
-    case [node(Member) || Member <- Members, node(Member) =/= node()] of
+    %% A node has two members of a topic while its hub is being replaced.
+    case lists:usort([node(Member) || Member <- Members, node(Member) =/= node()]) of
         [] ->
             0;
         Nodes ->

@@ -11,6 +11,11 @@
 %% They learn of each other from the nodes that come: a process that both
 %% monitors a pg group and joins one ends the scope on OTP 25.
 %%
+%% Couriers of the other nodes say when they begin to carry messages here.  Where one
+%% ends, with its node, with the connection to it or with the hub that it served, messages
+%% are lost that nobody counts: every link with subscriptions is told that there may be a
+%% gap, and again when messages of that node come once more.
+%%
 %% All that it has to know after a crash is in the tables.
 -module(hornbeam_hub).
 -behaviour(gen_server).
@@ -47,7 +52,7 @@
     changes = 0 :: non_neg_integer(),
     members = #{} :: #{non_neg_integer() => pid()},
     %% Whoever subscribes, and to how many topics; which ones is in the table of the owned.
-    watched = #{} :: #{pid() => {Monitor :: reference(), pos_integer()}},
+    watched = #{} :: #{pid() => {Monitor :: reference(), pos_integer(), none | hornbeam_push:queue()}},
     hubs = #{} :: #{pid() => {Monitor :: reference(), counts()}},
     %% Topics whose number of subscribers has changed since it was told.
     changed = #{} :: #{hornbeam_topics:topic() => []},
@@ -90,9 +95,13 @@ init([]) ->
     ?OWNED = ets:new(?OWNED, [named_table, ordered_set, protected]),
     Subscriptions = hornbeam_topics:subscriptions(),
     Watched = lists:foldl(fun own/2, #{}, Subscriptions),
-    Topics = lists:usort(hornbeam_topics:known() ++ [Topic || {Topic, _} <- Subscriptions]),
-    Hub = lists:foldl(fun join/2, #hub{groups = spawn_link(fun groups/0), watched = Watched}, [Topic || Topic <- Topics, hornbeam_topics:recount(Topic) > 0]),
+    Topics = lists:usort(hornbeam_topics:known() ++ [Topic || {Topic, _, _} <- Subscriptions]),
+    Groups = spawn_link(fun groups/0),
+    Joined = lists:foldl(fun join/2, #hub{groups = Groups, watched = Watched}, [Topic || Topic <- Topics, hornbeam_topics:recount(Topic) > 0]),
+    Hub = change({join, {hub, self()}, Groups}, Joined),
     ok = net_kernel:monitor_nodes(true),
+    %% What was on its way to a hub before this one is lost.
+    ok = lost(hornbeam_topics:sources(), Hub),
     {ok, greet(nodes(), Hub)}.
 
 -spec handle_call(term(), gen_server:from(), #hub{}) -> {reply, ok | {refused, hornbeam_error:class(), binary()}, #hub{}}.
@@ -100,7 +109,7 @@ handle_call({subscribe, Topic, Pid, 0, _Queue}, _From, Hub) ->
     {reply, ok, unsubscribe(Topic, Pid, Hub)};
 handle_call({subscribe, Topic, Pid, Count, Queue}, _From, Hub) ->
     case ets:member(?OWNED, {Pid, Topic}) orelse room(Pid, Hub) of
-        true -> {reply, ok, subscribed(Topic, Pid, Count, hornbeam_topics:put(Topic, Pid, Count, Queue), Hub)};
+        true -> {reply, ok, subscribed({Topic, Pid, Queue}, Count, hornbeam_topics:put(Topic, Pid, Count, Queue), Hub)};
         Refused -> {reply, Refused, Hub}
     end.
 
@@ -118,6 +127,9 @@ handle_info({lost, Topic, Count}, Hub) ->
     {noreply, Hub};
 handle_info({mark, Courier}, Hub) ->
     {noreply, marked(Courier, Hub)};
+handle_info({carrying, Courier}, Hub) ->
+    ok = carrying(Courier, hornbeam_topics:source(node(Courier)), Hub),
+    {noreply, Hub};
 handle_info({hello, Other, Counts}, Hub) ->
     {noreply, hello(Other, maps:from_list(Counts), Hub)};
 handle_info({counts, Other, Changes}, #hub{hubs = Hubs} = Hub) ->
@@ -142,6 +154,9 @@ handle_info({'DOWN', Monitor, process, Pid, _Reason}, #hub{hubs = Hubs} = Hub) -
         {{Monitor, Counts}, Others} ->
             maps:foreach(fun(Topic, Count) -> hornbeam_topics:announced(Topic, -Count) end, Counts),
             {noreply, Hub#hub{hubs = Others}};
+        _ when node(Pid) =/= node() ->
+            ok = lost([Node || Node <- [node(Pid)], hornbeam_topics:source(Node) =:= Pid], Hub),
+            {noreply, Hub};
         _ ->
             {noreply, gone(Pid, Hub)}
     end;
@@ -151,7 +166,7 @@ handle_info(Message, Hub) ->
 
 room(Pid, #hub{watched = Watched}) ->
     case {maps:get(Pid, Watched, none), hornbeam_topics:size()} of
-        {{_, Topics}, _} when Topics >= ?TOPICS_MAX ->
+        {{_, Topics, _}, _} when Topics >= ?TOPICS_MAX ->
             {refused, limit, <<"a client or process subscribes to at most ", (integer_to_binary(?TOPICS_MAX))/binary, " topics">>};
         {_, Rows} when Rows >= ?SUBSCRIPTIONS_MAX ->
             {refused, limit, <<"a node has at most ", (integer_to_binary(?SUBSCRIPTIONS_MAX))/binary, " subscriptions">>};
@@ -159,12 +174,12 @@ room(Pid, #hub{watched = Watched}) ->
             true
     end.
 
-subscribed(Topic, Pid, Count, {0, Local}, Hub) ->
+subscribed({Topic, _, _} = Subscription, Count, {0, Local}, Hub) ->
     #hub{watched = Watched} = Joined = first(Topic, Local - Count, Hub),
-    changed(Topic, Joined#hub{watched = own({Topic, Pid}, Watched)});
-subscribed(_Topic, _Pid, Count, {Count, _Local}, Hub) ->
+    changed(Topic, Joined#hub{watched = own(Subscription, Watched)});
+subscribed(_Subscription, Count, {Count, _Local}, Hub) ->
     Hub;
-subscribed(Topic, _Pid, _Count, {_Before, _Local}, Hub) ->
+subscribed({Topic, _, _}, _Count, {_Before, _Local}, Hub) ->
     changed(Topic, Hub).
 
 first(Topic, 0, Hub) -> join(Topic, Hub);
@@ -204,11 +219,11 @@ groups() ->
 member() ->
     receive after infinity -> ok end.
 
-own({Topic, Pid}, Watched) ->
+own({Topic, Pid, Queue}, Watched) ->
     true = ets:insert(?OWNED, {{Pid, Topic}}),
     case Watched of
-        #{Pid := {Monitor, Topics}} -> Watched#{Pid := {Monitor, Topics + 1}};
-        _ -> Watched#{Pid => {erlang:monitor(process, Pid), 1}}
+        #{Pid := {Monitor, Topics, _}} -> Watched#{Pid := {Monitor, Topics + 1, Queue}};
+        _ -> Watched#{Pid => {erlang:monitor(process, Pid), 1, Queue}}
     end.
 
 unsubscribe(Topic, Pid, #hub{watched = Watched} = Hub) ->
@@ -227,11 +242,11 @@ last(_Topic, _Local, Hub) ->
 
 disown(Pid, Watched) ->
     case Watched of
-        #{Pid := {Monitor, 1}} ->
+        #{Pid := {Monitor, 1, _}} ->
             erlang:demonitor(Monitor, [flush]),
             maps:remove(Pid, Watched);
-        #{Pid := {Monitor, Topics}} ->
-            Watched#{Pid := {Monitor, Topics - 1}}
+        #{Pid := {Monitor, Topics, Queue}} ->
+            Watched#{Pid := {Monitor, Topics - 1, Queue}}
     end.
 
 gone(Pid, Hub) ->
@@ -295,6 +310,31 @@ hello(Other, Counts, #hub{hubs = Hubs} = Hub) ->
     All = maps:merge(maps:map(fun(_, _) -> 0 end, Before), Counts),
     Now = lists:foldl(fun count/2, Before, maps:to_list(All)),
     Next#hub{hubs = Hubs#{Other => {Monitor, Now}}}.
+
+%% The messages of its node come from now on.  They did before: some may be missing.
+carrying(Courier, Before, Hub) ->
+    _ = erlang:monitor(process, Courier),
+    ok = hornbeam_topics:set_source(node(Courier), Courier),
+    case Before of
+        none -> ok;
+        _ -> gap(Hub)
+    end.
+
+%% Nothing comes from these nodes any more, and something may have been on its way.
+lost([], _Hub) ->
+    ok;
+lost(Nodes, Hub) ->
+    ok = lists:foreach(fun(Node) -> hornbeam_topics:set_source(Node, lost) end, Nodes),
+    gap(Hub).
+
+gap(#hub{watched = Watched}) ->
+    maps:foreach(
+        fun
+            (_Process, {_, _, none}) -> ok;
+            (Link, {_, _, Queue}) -> hornbeam_push:gap(Link, Queue)
+        end,
+        Watched
+    ).
 
 %% Another hub's subscribers of one topic.
 count({Topic, 0}, Counts) ->

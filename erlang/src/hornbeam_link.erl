@@ -162,6 +162,9 @@ message({dropped, Topic}, #link{queue = Queue, gaps = Gaps} = Link) ->
         0 -> Link;
         _ -> Link#link{gaps = Gaps#{Topic => Dropped + maps:get(Topic, Gaps, 0)}}
     end;
+message(gap, #link{queue = Queue} = Link) ->
+    ok = hornbeam_push:told_gap(Queue),
+    push(hornbeam_link_codec:pushed(?HB_OP_GAP, term_to_binary([])), tell_gaps(Link));
 message({hornbeam_lease, Id, Answer}, #link{pending = Pending} = Link) ->
     case maps:take(Id, Pending) of
         {Op, Others} -> reply(Op, Id, lease_answer(Answer), Link#link{pending = Others});

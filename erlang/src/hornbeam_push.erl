@@ -9,6 +9,7 @@
 -module(hornbeam_push).
 
 -export([new/0, admit/2, written/2, full/1, tell/3, resume/1, cost/1]).
+-export([gap/2, told_gap/1]).
 -export_type([queue/0]).
 
 %% Bytes; one message more may be let in.  A client that reads at all takes as
@@ -19,12 +20,15 @@
 
 -define(QUEUED, 1).
 -define(LOSING, 2).
+-define(GAPS, 3).
+%% Words of a gap that may wait for one receiver: beyond that it knows.
+-define(GAPS_MAX, 100).
 
 -opaque queue() :: atomics:atomics_ref().
 
 -spec new() -> queue().
 new() ->
-    atomics:new(2, []).
+    atomics:new(3, []).
 
 %% -doc Whether a message of so many bytes may be sent; then its cost is counted until written/2.
 -spec admit(queue(), non_neg_integer()) -> boolean().
@@ -69,3 +73,15 @@ tell(Pid, Topic, _) ->
 -spec resume(queue()) -> ok.
 resume(Queue) ->
     atomics:put(Queue, ?LOSING, 0).
+
+%% -doc The receiver learns, in the place where it is, that messages may have been lost that nobody counted.
+-spec gap(pid(), queue()) -> ok.
+gap(Pid, Queue) ->
+    case atomics:add_get(Queue, ?GAPS, 1) =< ?GAPS_MAX of
+        true -> Pid ! gap, ok;
+        false -> told_gap(Queue)
+    end.
+
+-spec told_gap(queue()) -> ok.
+told_gap(Queue) ->
+    atomics:sub(Queue, ?GAPS, 1).

@@ -7,6 +7,7 @@
 %%   hornbeam_topics_totals     {Topic, Local, Processes, Remote, Dropped}
 %%   hornbeam_topics_couriers   {Node, Courier, Queue, Hub}: who carries messages to that node's hub
 %%   hornbeam_topics_undelivered   {{Courier, Topic}, Dropped}
+%%   hornbeam_topics_sources    {Node, Courier | lost}: who carries that node's messages to this one
 -module(hornbeam_topics).
 
 -export([new/0, check/1, own/1, valid/1]).
@@ -14,6 +15,7 @@
 -export([put/4, remove/2, subscriptions/0, known/0, local/0, size/0, announced/2, recount/1]).
 -export([drop/3, missed/3, dropped/2]).
 -export([courier/1, add_courier/3, remove_courier/2, drop_for_node/3, dropped_for_node/2]).
+-export([source/1, sources/0, set_source/2]).
 -export_type([topic/0, row/0]).
 
 -type topic() :: binary().
@@ -24,6 +26,7 @@
 -define(TOTALS, hornbeam_topics_totals).
 -define(COURIERS, hornbeam_topics_couriers).
 -define(UNDELIVERED, hornbeam_topics_undelivered).
+-define(SOURCES, hornbeam_topics_sources).
 
 %% Positions.
 -define(COUNT, 2).
@@ -44,6 +47,7 @@ new() ->
     ?TOTALS = ets:new(?TOTALS, [set, {write_concurrency, true} | Shared]),
     ?COURIERS = ets:new(?COURIERS, [set | Shared]),
     ?UNDELIVERED = ets:new(?UNDELIVERED, [ordered_set | Shared]),
+    ?SOURCES = ets:new(?SOURCES, [set | Shared]),
     persistent_term:put(?MODULE, counters:new(1, [write_concurrency])).
 
 %% -doc Refuses what cannot be a topic by its size or type.
@@ -159,9 +163,9 @@ announced(Topic, Delta) ->
     forget(Topic, Local, Remote).
 
 %% -doc Every subscription, for a hub that starts.
--spec subscriptions() -> [{topic(), pid()}].
+-spec subscriptions() -> [{topic(), pid(), none | hornbeam_push:queue()}].
 subscriptions() ->
-    ets:select(?ROWS, [{{'$1', '_', '_', '_'}, [], ['$1']}]).
+    ets:select(?ROWS, [{{{'$1', '$2'}, '_', '$3', '_'}, [], [{{'$1', '$2', '$3'}}]}]).
 
 %% -doc Every topic that somebody here or elsewhere had.
 -spec known() -> [topic()].
@@ -256,3 +260,21 @@ dropped_for_node(Topic, Courier) ->
         [{_, Dropped}] -> Dropped;
         [] -> 0
     end.
+
+%% -doc Who carries a node's messages to this one, as far as its hub was told; lost: who did has gone.
+-spec source(node()) -> none | lost | pid().
+source(Node) ->
+    case ets:lookup(?SOURCES, Node) of
+        [{_, Source}] -> Source;
+        [] -> none
+    end.
+
+%% -doc The nodes whose messages are carried to this one.
+-spec sources() -> [node()].
+sources() ->
+    ets:select(?SOURCES, [{{'$1', '$2'}, [{is_pid, '$2'}], ['$1']}]).
+
+-spec set_source(node(), lost | pid()) -> ok.
+set_source(Node, Source) ->
+    true = ets:insert(?SOURCES, {Node, Source}),
+    ok.

@@ -16,6 +16,12 @@ all() ->
         an_application_may_start_after_its_node,
         a_hub_that_dies_is_known_again,
         a_courier_that_dies_is_replaced,
+        a_connection_that_breaks_shows_as_a_gap,
+        a_gap_ends_when_publishers_find_the_subscribers_again,
+        a_node_that_ends_shows_as_a_gap,
+        a_hub_that_dies_shows_as_a_gap_where_messages_came_to_it,
+        no_message_is_missing_without_a_gap,
+        two_members_of_a_node_get_a_message_once,
         a_node_that_hangs_holds_nobody,
         a_hub_answers_a_node_that_hangs_later,
         much_passes_to_a_node_that_keeps_up,
@@ -109,7 +115,7 @@ a_subscription_is_counted_everywhere(Config) ->
     counted(Nodes, 0),
     0 = publish(A, nobody),
     _ = [0 = hb_peer:call(N, ets, info, [hornbeam_topics_totals, size]) || N <- Nodes],
-    _ = [[] = hb_peer:call(N, pg, which_groups, [hornbeam_pubsub]) || N <- Nodes].
+    _ = [[] = hb_peer:call(N, hornbeam_pubsub_SUITE, topics_of_groups, []) || N <- Nodes].
 
 every_publisher_keeps_its_order_everywhere(Config) ->
     Nodes = peers(Config),
@@ -180,8 +186,15 @@ nodes_that_lost_each_other_meet_again(Config) ->
     counted(Nodes, 2),
     hb_node:eventually(fun() -> length(hb_peer:call(A, pg, get_members, [hornbeam_pubsub, ?TOPIC])) =:= 2 end),
     2 = publish(A, together),
-    {message, ?TOPIC, alone} = hb_client:pushed(hd(Links)),
-    _ = [{message, ?TOPIC, together} = hb_client:pushed(L) || L <- Links].
+    alone = message(hd(Links)),
+    _ = [together = message(L) || L <- Links].
+
+%% The next message; that there may be a gap is of no interest here.
+message(Socket) ->
+    case hb_client:pushed(Socket) of
+        {message, ?TOPIC, Message} -> Message;
+        {gap, []} -> message(Socket)
+    end.
 
 an_application_may_start_after_its_node(Config) ->
     [A, B | _] = peers(Config),
@@ -217,7 +230,7 @@ a_hub_that_dies_is_known_again(Config) ->
     end),
     2 = publish(A, x),
     2 = publish(B, y),
-    _ = [[x, y] = lists:sort([element(3, hb_client:pushed(L)) || _ <- [1, 2]]) || L <- Links],
+    _ = [[x, y] = lists:sort([message(L) || _ <- [1, 2]]) || L <- Links],
     _ = [2 = hb_peer:call(N, ets, info, [hornbeam_topics_couriers, size]) || N <- Nodes].
 
 kill_couriers() ->
@@ -234,7 +247,157 @@ a_courier_that_dies_is_replaced(Config) ->
     _ = hb_peer:call(A, ?MODULE, kill_couriers, []),
     hb_node:eventually(fun() -> hb_peer:call(A, ?MODULE, couriers_live, []) end),
     1 = publish(A, x),
-    {message, ?TOPIC, x} = hb_client:pushed(Link).
+    x = message(Link).
+
+%% These nodes know that the messages of all others come to them.
+carried(Nodes) ->
+    hb_node:eventually(fun() -> lists:all(fun(N) -> carriers(N) =:= length(Nodes) - 1 end, Nodes) end).
+
+carriers(Node) -> length(hb_peer:call(Node, hornbeam_topics, sources, [])).
+
+%% When the second gap is there what is published from then on comes.
+a_connection_that_breaks_shows_as_a_gap(Config) ->
+    [A, B, C] = peers(Config),
+    ok = hb_peer:stop(C),
+    Link = subscriber(B),
+    Process = collector(B),
+    counted([A, B], 2),
+    carried([A, B]),
+    _ = [
+        begin
+            hb_peer:disconnect(A, B),
+            {gap, []} = hb_client:pushed(Link),
+            0 = publish(A, unheard),
+            meet([A, B]),
+            {gap, []} = hb_client:pushed(Link),
+            _ = publish(A, N),
+            {message, ?TOPIC, N} = hb_client:pushed(Link)
+        end
+     || N <- lists:seq(1, 10)
+    ],
+    [1, 2, 3, 4, 5, 6, 7, 8, 9, 10] = until_collected(B, Process, 10, []).
+
+%% The hubs have met, the groups have not.
+a_gap_ends_when_publishers_find_the_subscribers_again(Config) ->
+    [A, B, C] = peers(Config),
+    ok = hb_peer:stop(C),
+    Link = subscriber(B),
+    counted([A, B], 1),
+    carried([A, B]),
+    hb_peer:disconnect(A, B),
+    {gap, []} = hb_client:pushed(Link),
+    ok = hb_peer:call(A, sys, suspend, [hornbeam_pubsub]),
+    meet([A, B]),
+    counted([A, B], 1),
+    {error, timeout} = hb_client:pushed(Link, 100),
+    ok = hb_peer:call(A, sys, resume, [hornbeam_pubsub]),
+    {gap, []} = hb_client:pushed(Link),
+    1 = publish(A, found),
+    {message, ?TOPIC, found} = hb_client:pushed(Link).
+
+a_node_that_ends_shows_as_a_gap(Config) ->
+    [A, B, C] = peers(Config),
+    ok = hb_peer:stop(C),
+    Link = subscriber(B),
+    counted([A, B], 1),
+    carried([A, B]),
+    ok = hb_peer:stop(A),
+    {gap, []} = hb_client:pushed(Link),
+    %% A node that was not there before has nothing to miss.
+    New = hb_peer:start(hb_new),
+    Again = hb_peer:start(hb_a),
+    try
+        meet([B, New]),
+        carried([B, New]),
+        1 = publish(New, new),
+        {message, ?TOPIC, new} = hb_client:pushed(Link),
+        meet([Again, B]),
+        {gap, []} = hb_client:pushed(Link),
+        _ = publish(Again, again),
+        {message, ?TOPIC, again} = hb_client:pushed(Link)
+    after
+        _ = [hb_peer:stop(N) || N <- [New, Again]]
+    end.
+
+%% One gap at once, and one when the messages of each other node come again.
+a_hub_that_dies_shows_as_a_gap_where_messages_came_to_it(Config) ->
+    [A, B, C] = Nodes = peers(Config),
+    [Link, Other] = Links = [subscriber(N) || N <- [B, A]],
+    counted(Nodes, 2),
+    carried(Nodes),
+    ok = hb_peer:call(B, ?MODULE, kill_and_wait, [hornbeam_hub]),
+    _ = [{gap, []} = hb_client:pushed(Link) || _ <- [1, 2, 3]],
+    _ = [publish(N, hb_peer:name(N)) || N <- Nodes],
+    Names = lists:sort([hb_peer:name(N) || N <- Nodes]),
+    [Names, Names] = [lists:sort([element(3, hb_client:pushed(L)) || _ <- Nodes]) || L <- Links],
+    %% A courier is one direction of one connection.
+    _ = hb_peer:call(C, ?MODULE, kill_couriers, []),
+    _ = [{gap, []} = hb_client:pushed(L) || L <- Links, _ <- [1, 2]],
+    {error, timeout} = hb_client:pushed(Other, 20).
+
+%% Publishes numbers until it is stopped, and says which was the last.
+start_counting() ->
+    spawn(fun() -> count_up(1) end).
+
+count_up(N) ->
+    _ = hornbeam_pubsub:publish(?TOPIC, N),
+    receive
+        {stop, From} -> From ! {last, N}
+    after N rem 20 div 19 -> count_up(N + 1)
+    end.
+
+stop_counting(Pid) ->
+    Pid ! {stop, self()},
+    receive {last, N} -> N end.
+
+%% Everything between two nodes dies in turn, while one publishes and the other listens.
+no_message_is_missing_without_a_gap(Config) ->
+    [A, B, C] = peers(Config),
+    ok = hb_peer:stop(C),
+    Link = subscriber(B),
+    counted([A, B], 1),
+    carried([A, B]),
+    Pid = hb_peer:call(A, ?MODULE, start_counting, []),
+    Hub = fun() -> ok = hb_peer:call(B, ?MODULE, kill_and_wait, [hornbeam_hub]) end,
+    Groups = fun(N) -> fun() -> ok = hb_peer:call(N, ?MODULE, kill_and_wait, [hornbeam_pubsub]) end end,
+    Couriers = fun() -> hb_peer:call(A, ?MODULE, kill_couriers, []) end,
+    Connection = fun() -> hb_peer:disconnect(A, B), meet([A, B]) end,
+    _ = [
+        begin
+            _ = Break(),
+            carried([A, B]),
+            hb_node:eventually(fun() -> lists:keymember(?TOPIC, 1, hb_peer:call(A, hornbeam_pubsub, topics, [])) end)
+        end
+     || Break <- [Hub, Couriers, Connection, Groups(A), Groups(B), Hub, Connection, Couriers]
+    ],
+    Last = hb_peer:call(A, ?MODULE, stop_counting, [Pid]),
+    _ = publish(A, Last + 1),
+    Missing = gapless(Link, 0, Last + 1, seen, 0),
+    ct:pal("~b of ~b are missing", [Missing, Last + 1]).
+
+%% Reads up to the number Last; how many are missing, each time behind a gap.
+gapless(_Link, Last, Last, _Gap, Missing) ->
+    Missing;
+gapless(Link, N, Last, Gap, Missing) ->
+    case hb_client:pushed(Link) of
+        {message, ?TOPIC, Next} when Next =:= N + 1 -> gapless(Link, Next, Last, none, Missing);
+        {message, ?TOPIC, Next} when Next > N, Gap =:= seen -> gapless(Link, Next, Last, none, Missing + Next - N - 1);
+        {gap, []} -> gapless(Link, N, Last, seen, Missing)
+    end.
+
+%% As while a hub is being replaced.
+second_member(Topic) ->
+    ok = pg:join(hornbeam_pubsub, Topic, spawn(fun() -> receive never -> ok end end)).
+
+two_members_of_a_node_get_a_message_once(Config) ->
+    [A, B, _] = Nodes = peers(Config),
+    Link = subscriber(B),
+    counted(Nodes, 1),
+    ok = hb_peer:call(B, ?MODULE, second_member, [?TOPIC]),
+    hb_node:eventually(fun() -> length(hb_peer:call(A, pg, get_members, [hornbeam_pubsub, ?TOPIC])) =:= 2 end),
+    1 = publish(A, one),
+    1 = publish(A, two),
+    [{message, ?TOPIC, one}, {message, ?TOPIC, two}] = [hb_client:pushed(Link) || _ <- [1, 2]].
 
 %% Publishes the numbers First..Last with 1 KiB each; how many milliseconds that took, and by how much this node grew.
 publish_load(First, Last) ->

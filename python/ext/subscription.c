@@ -367,7 +367,7 @@ static PyMethodDef subscription_methods[] = {
 
 static PyGetSetDef subscription_getset[] = {
     {"dropped", subscription_dropped, NULL, "How many messages were lost.", NULL},
-    {"gaps", subscription_gaps, NULL, "How often the link was lost.", NULL},
+    {"gaps", subscription_gaps, NULL, "How often the link, or the companion's connection to another node, was lost.", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

@@ -109,7 +109,9 @@ def subscription(*topics: str) -> Subscription:
       subscribe(topic), unsubscribe(topic), close()
       dropped   messages lost so far: the queue (pubsub.queue messages, 1,000 outside
                 of a worker, or 32 MiB) was full, or this process read too slowly
-      gaps      how often the link to the companion was lost, and messages with it
+      gaps      how often messages may have been lost that nobody counted: with the
+                link to the companion, or with its connection to another node, once
+                as it is lost and once as that node's messages come again
 
     A WebSocket that waits for its client and for a topic at once:
 

@@ -116,10 +116,11 @@ tell_losses(struct listening *l)
 	struct hb_subscriber_counts counts = hb_subscriber_counts(l->subscriber);
 	unsigned long long dropped = counts.dropped - l->told.dropped;
 
-	if (counts.gaps > l->told.gaps) {
+	if (counts.cuts > l->told.cuts) {
 		cli_warn(l->cli, "the connection to the companion was lost; messages may be missing until it is made again");
 		l->lost_at = l->look_at = hb_clock_ms();
-	}
+	} else if (counts.gaps > l->told.gaps)
+		cli_warn(l->cli, "messages of other nodes may be missing: the companion has lost the connection to one, or has one again");
 	if (dropped > 0)
 		cli_warn(l->cli, "%llu message%s lost", dropped, dropped == 1 ? " was" : "s were");
 	l->told = counts;

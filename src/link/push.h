@@ -65,7 +65,8 @@ bool hb_subscriber_is_mine(struct hb_subscriber *s);
 
 struct hb_subscriber_counts {
 	uint64_t dropped; /* messages lost: the queue was full, or the companion had no room for this link */
-	uint64_t gaps;    /* losses of the link while it was subscribed */
+	uint64_t gaps;    /* losses of the link while it was subscribed, or of the companion's links to other nodes */
+	uint64_t cuts;    /* the former */
 	size_t queued;
 	size_t topics;
 };

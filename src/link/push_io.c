@@ -77,10 +77,22 @@ hb_push_drop(struct hb_push *push, bool in_child)
 	hb_buf_clear(&push->out);
 }
 
+/* Messages of any topic may be missing, nobody knows how many. */
+static void
+count_gap(struct hb_push *push, bool cut)
+{
+	struct hb_subscriber *s;
+
+	TAILQ_FOREACH(s, &push->subscribers, link)
+		if (!LIST_EMPTY(&s->members)) {
+			s->counts.gaps++;
+			s->counts.cuts += cut;
+		}
+}
+
 static void
 lose(struct hb_push *push, const struct hb_error *why)
 {
-	struct hb_subscriber *s;
 	bool gap = push->answered;
 
 	if (!gap) {
@@ -90,9 +102,8 @@ lose(struct hb_push *push, const struct hb_error *why)
 	}
 	hb_push_drop(push, false);
 	hb_topics_lost(push);
-	TAILQ_FOREACH(s, &push->subscribers, link)
-		if (gap && !LIST_EMPTY(&s->members))
-			s->counts.gaps++;
+	if (gap)
+		count_gap(push, true);
 	hb_push_connect(push);
 }
 
@@ -246,7 +257,7 @@ take_message(struct hb_push *push, struct hb_message *message, struct hb_error *
 	return 0;
 }
 
-/* [{Topic, Count}] */
+/* [{Topic, Count}]; of an empty one the companion knows neither topics nor counts. */
 static int
 take_gap(struct hb_push *push, const struct hb_message *message, struct hb_error *err)
 {
@@ -259,6 +270,8 @@ take_gap(struct hb_push *push, const struct hb_message *message, struct hb_error
 	if (hb_term_open(&reader, message->data, message->size, err) == -1 ||
 	    hb_term_want_list(&reader, &count, err) == -1)
 		return -1;
+	if (count == 0)
+		count_gap(push, false);
 	for (uint32_t i = 0; i < count; i++) {
 		if (hb_term_want_tuple(&reader, &arity, err) == -1 ||
 		    hb_term_want_binary(&reader, &topic, &len, err) == -1 ||

@@ -289,6 +289,28 @@ START_TEST(a_gap_of_the_companion_is_counted_by_the_topics_subscribers)
 }
 END_TEST
 
+START_TEST(a_gap_without_topics_is_that_of_every_subscriber)
+{
+	struct hb_subscriber *s = hb_subscriber_new(push, NULL), *idle = hb_subscriber_new(push, NULL);
+	struct hb_buf out = HB_BUF_INIT;
+
+	must_subscribe(s, "news");
+	must_subscribe(s, "more");
+	hb_term_put_version(&out);
+	hb_term_put_nil(&out);
+	send_frame(HB_OP_GAP, &out);
+	hb_buf_free(&out);
+	publish("news", "after", 0);
+	expect(s, "news", "after");
+	ck_assert_uint_eq(hb_subscriber_counts(s).gaps, 1);
+	ck_assert_uint_eq(hb_subscriber_counts(s).cuts, 0);
+	ck_assert_uint_eq(hb_subscriber_counts(s).dropped, 0);
+	ck_assert_uint_eq(hb_subscriber_counts(idle).gaps, 0);
+	hb_subscriber_free(s);
+	hb_subscriber_free(idle);
+}
+END_TEST
+
 START_TEST(a_lost_link_is_made_again_with_its_subscriptions_and_shows_as_a_gap)
 {
 	struct hb_subscriber *s = hb_subscriber_new(push, NULL), *idle = hb_subscriber_new(push, NULL);
@@ -306,6 +328,7 @@ START_TEST(a_lost_link_is_made_again_with_its_subscriptions_and_shows_as_a_gap)
 	publish("more", "back", 0);
 	expect(s, "more", "back");
 	ck_assert_uint_eq(hb_subscriber_counts(s).gaps, 1);
+	ck_assert_uint_eq(hb_subscriber_counts(s).cuts, 1);
 	ck_assert_uint_eq(hb_subscriber_counts(idle).gaps, 0);
 	hb_subscriber_free(s);
 	hb_subscriber_free(idle);
@@ -713,6 +736,7 @@ unit_suite(void)
 	tcase_add_test(t, a_full_queue_drops_its_oldest_and_counts_them);
 	tcase_add_test(t, big_messages_are_bounded_by_their_size);
 	tcase_add_test(t, a_gap_of_the_companion_is_counted_by_the_topics_subscribers);
+	tcase_add_test(t, a_gap_without_topics_is_that_of_every_subscriber);
 	tcase_add_test(t, a_lost_link_is_made_again_with_its_subscriptions_and_shows_as_a_gap);
 	tcase_add_test(t, without_a_companion_subscribing_fails_at_once);
 	tcase_add_test(t, a_subscription_that_is_not_confirmed_is_none);
