@@ -1,10 +1,7 @@
 """hornbeam_erlang.aio and call in workers, on the worker's own loop, and in scripts beside them."""
 
 import concurrent.futures
-import os
-import signal
 import subprocess
-import time
 
 import harness
 import pytest
@@ -33,8 +30,11 @@ async def body(path):
         return 'registered'
     if path.endswith('/add'):
         return str(await add(500))
-    if path.endswith('/pause'):
-        return str(await aio.call('pause', 300))
+    if path.endswith('/meet'):
+        await aio.state_incr('met')
+        while await aio.state_get('met') < 20:
+            await aio.call('pause', 10)
+        return 'met'
     if path.endswith('/timeout'):
         try:
             async with asyncio.timeout(0.05):
@@ -126,11 +126,9 @@ def test_threads_of_the_worker_call_meanwhile(daemon):
 
 
 def test_requests_of_one_worker_overlap_while_they_wait(daemon):
-    before = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda _: daemon.get("/plain/pause"), range(20)))
-    assert {a.text for a in answers} == {"ok"}
-    assert time.monotonic() - before < 3 * harness.SLOW
+        answers = list(pool.map(lambda _: daemon.get("/plain/meet"), range(20)))
+    assert {a.text for a in answers} == {"met"}
 
 
 def test_function_is_a_background_task(daemon):
@@ -139,15 +137,13 @@ def test_function_is_a_background_task(daemon):
 
 
 def test_timeout_of_asyncio_ends_a_call(daemon):
-    before = time.monotonic()
     assert daemon.get("/plain/timeout").text == "timeout"
-    assert time.monotonic() - before < 10
 
 
 def test_companion_that_is_killed_is_an_error_and_the_next_one_serves(daemon):
     assert daemon.get("/plain/state").text.isdigit()
-    os.kill(daemon.companion_pid(), signal.SIGKILL)
-    eventually(lambda: daemon.get("/plain/state").text == "down")
+    with daemon.without_companion():
+        eventually(lambda: daemon.get("/plain/state").text == "down")
     eventually(lambda: daemon.get("/plain/state").text.isdigit(), 30)
     daemon.note()
     assert daemon.get("/plain/register").text == "registered"

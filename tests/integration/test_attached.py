@@ -151,10 +151,9 @@ def test_stop_lets_requests_in_progress_finish():
             wait_for_status(n, "draining")
             assert slow.poll() is None
             n.eval('hornbeam_state:set(<<"slow">>, false).')
-            released = time.monotonic()
             assert slow.communicate(timeout=20 * SLOW)[0] == "done"
         assert n.eval("receive {stopped, R} -> R end.") == "ok"
-        assert time.monotonic() - released < 30  # and not by the kill at the end of its time
+        assert not [m for m in n.lines() if "killing" in m]  # it has ended by itself
 
 
 def test_a_second_start_tells_of_the_first(serving):
@@ -597,13 +596,20 @@ def test_a_flood_is_dropped_and_counted_and_others_messages_stay():
     with node() as n:
         n.start_app()
         n.eval("spawn(fun() -> [begin logger:warning(\"other ~b\", [I]), timer:sleep(10) end || I <- lists:seq(1, 50)] end).")
+        began = time.monotonic()
         assert n.get("/flood", timeout=60).status == 200
-        counted = eventually(lambda: [m for m in n.lines("warning") if "lines of its log were dropped" in m], 20)
+
+        def taken():
+            return len([m for m in n.lines("notice") if m.startswith("flood")])
+
+        def dropped():
+            told = [re.search(r"(\d+) lines of its log were dropped", m) for m in n.lines("warning")]
+            return sum(int(t[1]) for t in told if t)
+
+        eventually(lambda: taken() + dropped() >= 20000)
         eventually(lambda: "other 50" in n.lines("warning"))
         assert {f"other {i}" for i in range(1, 51)} <= set(n.lines("warning"))
-        taken = [m for m in n.lines("notice") if m.startswith("flood")]
-        dropped = sum(int(re.search(r"(\d+) lines", m)[1]) for m in counted)
-        assert 0 < len(taken) < 5000 and dropped > 10000
+        assert 0 < taken() < 200 * (time.monotonic() - began + 2)
         assert n.eval("element(2, process_info(whereis(hornbeam_attached), message_queue_len)) < 100.") == "true"
 
 

@@ -1,6 +1,5 @@
 """The command line where something is wrong: no server, no companion, no permission, no time."""
 
-import contextlib
 import json
 import os
 import signal
@@ -20,6 +19,17 @@ def hornbeam(*args, **env):
     return subprocess.run(
         [str(harness.BUILD / "hornbeam"), *args], capture_output=True, text=True, env=harness.environment(**env),
         timeout=60)
+
+
+def in_time(run):
+    """Waits for a time-out that costs less than the time without -t, 5 s: the machine may be busy now and then."""
+    def soon():
+        start = time.monotonic()
+        done = run()
+        assert done.returncode == TIMEOUT, done
+        return time.monotonic() - start < 3 and done
+
+    return harness.eventually(soon)
 
 
 #: Those that talk to the companion, as they would be used.
@@ -53,10 +63,7 @@ def test_a_server_that_says_nothing_is_not_waited_for(tmp_path):
         s.bind(str(path))
         s.listen()
         for command in (["ping"], *TO_THE_COMPANION):
-            start = time.monotonic()
-            done = hornbeam(*command, "-t", "200ms", HORNBEAM_SOCKET=str(path))
-            assert done.returncode == TIMEOUT, done
-            assert time.monotonic() - start < 2 * harness.SLOW
+            in_time(lambda command=command: hornbeam(*command, "-t", "200ms", HORNBEAM_SOCKET=str(path)))
 
 
 def test_a_peer_that_talks_nonsense_is_told(tmp_path):
@@ -100,13 +107,10 @@ def test_a_stopped_companion_costs_no_more_than_the_time_given():
         beam = d.companion_pid()
         harness.pause(beam)
         try:
-            start = time.monotonic()
-            done = d.hornbeam("state", "set", "k", "late", "-t", "300ms")
-            assert done.returncode == TIMEOUT, done
-            assert time.monotonic() - start < 2 * harness.SLOW
+            in_time(lambda: d.hornbeam("state", "set", "k", "late", "-t", "300ms"))
             for command in (["ping"], *TO_THE_COMPANION):
                 assert d.hornbeam(*command, "-t", "300ms").returncode == TIMEOUT, command
-            status = d.hornbeam("status", "-o", "json", "-t", "300ms")
+            status = d.hornbeam("status", "-o", "json", "-t", "2s")
             assert status.returncode == TIMEOUT
             assert json.loads(status.stdout)["companion"] is None
             assert json.loads(status.stdout)["master"]["pid"] == d.proc.pid
@@ -118,23 +122,12 @@ def test_a_stopped_companion_costs_no_more_than_the_time_given():
 
 def test_a_companion_that_is_down_is_told_apart_and_comes_back():
     with harness.Daemon() as d:
-        # Killed again and again, so that there is a time without one to look at.
-        seen = {"ping": None, "state": None, "status": None, "subscribe": None}
-
-        def watch():
-            pid = d.companion_pid()
-            if pid is not None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
-            for name, command in (("ping", ["ping"]), ("state", ["state", "get", "k"]),
-                                  ("status", ["status", "-o", "json"]), ("subscribe", ["subscribe", "t"])):
-                done = d.hornbeam(*command, "-t", "2s")
-                if done.returncode == DOWN:
-                    seen[name] = done
-            return all(seen.values())
-
-        harness.eventually(watch, 30)
+        seen = {"ping": ["ping"], "state": ["state", "get", "k"], "status": ["status", "-o", "json"], "subscribe": ["subscribe", "t"]}
+        with d.without_companion():
+            for name, command in seen.items():
+                seen[name] = d.hornbeam(*command)
         for done in seen.values():
+            assert done.returncode == DOWN, done
             assert done.stderr.startswith("hornbeam: ") and "hornbeamd starts the companion again" in done.stderr
         status = json.loads(seen["status"].stdout)
         assert status["companion"] is None and status["master"]["pid"] == d.proc.pid

@@ -136,7 +136,7 @@ def test_the_time_is_that_of_listening(daemon, topic):
     started = time.monotonic()
     with listening(daemon, "-t", "500ms", topic, wait=False) as proc:
         assert ends(proc) == ("", "")
-    assert 0.5 <= time.monotonic() - started < 5 * harness.SLOW
+    assert time.monotonic() - started >= 0.5
 
 
 def test_messages_that_do_not_come_in_time_are_a_timeout(daemon, topic):

@@ -143,7 +143,7 @@ def test_causes_in_the_log_name_what_is_wrong(cookie):
     port = free_port()
     names = ["worker@no.such.host.invalid", "away@127.0.0.1", "noepmd@127.0.0.9"]
     with cluster(cookie, epmd=port, connect=names) as d:
-        eventually(lambda: d.log().count("it is tried again") == 3, 20)
+        eventually(lambda: d.log().count("it is tried again") >= 3)
         log = d.log()
         assert "cannot reach worker@no.such.host.invalid: the host no.such.host.invalid has no address" in log
         assert "away@127.0.0.1 does not run: epmd on 127.0.0.1 knows no node away" in log

@@ -70,13 +70,13 @@ def test_no_note_is_lost_when_many_write_at_once(client, daemon):
 
 def test_live_pages_hear_of_changes_whoever_made_them(client, daemon):
     async def watch():
-        pages = [await websockets.connect(f"ws://127.0.0.1:{daemon.port}/live") for _ in range(6)]
+        pages = [await websockets.connect(f"ws://127.0.0.1:{daemon.port}/live", open_timeout=30 * harness.SLOW) for _ in range(6)]
 
         async def until(condition):
             async def one(page):
                 while not condition(json.loads(await page.recv())):
                     pass
-            await asyncio.wait_for(asyncio.gather(*map(one, pages)), 10 * harness.SLOW)
+            await asyncio.wait_for(asyncio.gather(*map(one, pages)), 30 * harness.SLOW)
 
         await until(lambda notes: True)
         note = await asyncio.to_thread(pin, client, "live")

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import select
 import signal
 import subprocess
 import threading
@@ -20,7 +21,7 @@ outlived = []
 def answer(path, query):
     if path == '/subscribe':
         subscribe(query)
-        return publish(query, 'own'), receive_pubsub(5)
+        return publish(query, 'own'), receive_pubsub(30)
     if path == '/wait':
         subscribe(query)
         publish('ready', query)
@@ -42,7 +43,7 @@ def answer(path, query):
         def work():
             subscribe(query)
             publish(query, 'from a thread')
-            got.append(receive_pubsub(5))
+            got.append(receive_pubsub(30))
         t = threading.Thread(target=work)
         t.start()
         t.join()
@@ -168,7 +169,7 @@ async def http(scope, receive, send):
         return await stream(query, send)
     if path == '/subscribe':
         await aio.subscribe(query)
-        value = [await aio.publish(query, 'own'), await aio.receive_pubsub(5)]
+        value = [await aio.publish(query, 'own'), await aio.receive_pubsub(30)]
     elif path == '/wait':
         subscribe(query)
         await aio.publish('ready', query)
@@ -187,7 +188,7 @@ async def http(scope, receive, send):
     elif path == '/thread':
         subscribe(query)
         publish(query, 'to the request')
-        value = await asyncio.to_thread(receive_pubsub, 5)
+        value = await asyncio.to_thread(receive_pubsub, 30)
     elif path == '/told':
         value = told
     else:
@@ -343,7 +344,7 @@ class Listener:
 
 
 def test_a_hung_thread_is_woken_when_its_request_was_answered_for():
-    with Daemon("app:application", files={"app.py": WSGI}, config={"threads": 2, "timeouts": {"request": "500ms"}}) as d:
+    with Daemon("app:application", files={"app.py": WSGI}, config={"threads": 2, "timeouts": {"request": "2s"}}) as d:
         with Listener(d, "woken") as listener:
             assert d.get("/hang?hung").status == 504
             assert listener.line().startswith("woken the request")
@@ -365,8 +366,7 @@ def test_the_websocket_of_the_specification_works_as_written(asgi):
     with websocket(asgi, "/spec", "17") as c:
         eventually(lambda: topics(asgi).get("user:17") == 1)
         asgi.hornbeam("publish", "--json", "user:17", '{"n": 1}')
-        for _ in range(3):  # connect, and two of the client: the message has come by the last one at the latest
-            c.text("anything")
+        eventually(lambda: c.text("anything") or select.select([c.socket], [], [], 0.05)[0])  # it looks at each
         assert json.loads(c.message()) == {"n": 1}
         c.close(1000)
         c.closed()
@@ -420,7 +420,7 @@ def test_a_client_that_goes_ends_its_requests_subscription(asgi):
 
 
 def test_a_request_that_takes_too_long_ends_its_subscription():
-    with Daemon("app:application", files={"app.py": ASGI}, config={"timeouts": {"request": "500ms"}}) as d:
+    with Daemon("app:application", files={"app.py": ASGI}, config={"timeouts": {"request": "2s"}}) as d:
         assert d.get("/hang?slow").status == 504
         gone(d, "slow")
 
@@ -474,7 +474,7 @@ async def asgi(scope, receive, send):
         await send({'type': 'lifespan.shutdown.complete'})
         return
     got = 0
-    while opened[0].receive(0.5) is not None:
+    while opened[0].receive(0.5 if got + opened[0].dropped >= 100_000 else 30) is not None:
         got += 1
     body = json.dumps([got, opened[0].dropped, opened[0].gaps]).encode()
     await send({'type': 'http.response.start', 'status': 200, 'headers': []})
@@ -486,23 +486,24 @@ import sys, time
 from hornbeam_erlang import publish
 count, size = int(sys.argv[1]), int(sys.argv[2])
 body = b'x' * size
-began = time.monotonic()
-for i in range(count):
-    assert publish('flood', body) == 1
-print(time.monotonic() - began)
-began = time.monotonic()
-for i in range(2000):
-    publish('nobody', body)
-print(time.monotonic() - began)
+
+def timed(topic, subscribers):
+    began = time.monotonic()
+    for i in range(100):
+        assert publish(topic, body) == subscribers
+    return time.monotonic() - began
+
+# In turns, and the median of each: so it is the same machine, however busy.
+turns = [(timed('flood', 1), timed('nobody', 0)) for i in range(count // 100)]
+print(*(sorted(times)[len(times) // 2] for times in zip(*turns)))
 """
 
 
 def flood(daemon, count, size):
-    """Publishes; how long one took, and how long one takes that nobody reads, in seconds."""
+    """Publishes; how long a hundred took, and a hundred that nobody reads, in seconds."""
     out = daemon.python(f"import sys; sys.argv = ['', {count}, {size}]\n" + FLOOD, timeout=300)
     assert out.returncode == 0, out.stderr
-    busy, idle = (float(line) for line in out.stdout.split())
-    return busy / count, idle / 2000
+    return map(float, out.stdout.split())
 
 
 def test_a_subscriber_that_never_reads_loses_what_it_has_no_room_for_to_the_message():
