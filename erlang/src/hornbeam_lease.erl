@@ -39,7 +39,7 @@
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
-%% -doc Answers {value, V} or {lease, Token}; a waiter past its deadline gets nothing.
+%% -doc Answers {value, V} or {lease, Token}; a waiter past its deadline gets no lease.
 -spec fetch(key(), from(), Deadline :: 0..16#ffffffff) -> ok.
 fetch(Key, From, Deadline) ->
     gen_server:cast(?MODULE, {fetch, Key, From, Deadline}).
@@ -148,7 +148,9 @@ next(Key, Row, Waiters, State) ->
         {{{value, {{_, Pid, _} = From, Deadline}}, Rest}, none} ->
             %% Whoever has stopped waiting would hold the lease until it expires.
             case hornbeam_clock:past(Deadline) of
-                true -> next(Key, Row, Rest, unwatch(Pid, State));
+                true ->
+                    answer(From, {refused, timeout, <<"no value was computed in time">>}),
+                    next(Key, Row, Rest, unwatch(Pid, State));
                 false -> grant(Key, From, Rest, State)
             end
     end.

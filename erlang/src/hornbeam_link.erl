@@ -290,9 +290,12 @@ guard(Fun) ->
             {refused, system, <<"internal error in the companion">>}
     end.
 
-outcome(Op, Id, _Deadline, wait, #link{pending = Pending} = Link) when map_size(Pending) < ?PENDING_MAX ->
-    watch_leases(Link#link{pending = Pending#{Id => Op}});
-outcome(_Op, _Id, _Deadline, wait, _Link) ->
+outcome(Op, Id, _Deadline, {wait, Ask}, #link{pending = Pending} = Link) when map_size(Pending) < ?PENDING_MAX ->
+    %% Watched first: leases that end before they are asked are known to have ended.
+    Watching = watch_leases(Link#link{pending = Pending#{Id => Op}}),
+    ok = Ask(),
+    Watching;
+outcome(_Op, _Id, _Deadline, {wait, _Ask}, _Link) ->
     throw({cut, "cut a client with too many requests that wait"});
 outcome(Op, Id, _Deadline, {job, Fun}, #link{jobs = Jobs} = Link) when Jobs < ?JOBS_MAX ->
     spawn_runner(Fun, #run{kind = job, op = Op, id = Id}, 0, Link#link{jobs = Jobs + 1});

@@ -6,13 +6,13 @@
 
 -include("hornbeam_link.hrl").
 
-%% wait: the leases answer later.  job: takes long, so another process runs it.  run: is somebody's
+%% wait: the leases, whom the fun asks, answer later.  job: takes long, so another process runs it.  run: is somebody's
 %% code, in a process of its own, which is killed at the deadline, when it is cancelled and with the link;
 %% the second fun tells what to say at the deadline, given the milliseconds that there were.
 %% subscribe and provide: the link is to do that, which is pushed messages, or tasks, from then on.
 -type outcome() ::
     {reply, iodata()}
-    | wait
+    | {wait, fun(() -> ok)}
     | {job | run, fun(() -> iodata())}
     | {run, fun(() -> iodata()), fun((timeout()) -> iodata())}
     | {subscribe, binary(), non_neg_integer()} | {provide, term(), boolean()}.
@@ -65,15 +65,12 @@ op(?HB_OP_FETCH, Key, Id, Deadline) ->
         {ok, Value} ->
             {answer, {value, Value}};
         none ->
-            hornbeam_lease:fetch(binary:copy(Key), {link, self(), Id}, Deadline),
-            wait
+            {wait, fun() -> hornbeam_lease:fetch(binary:copy(Key), {link, self(), Id}, Deadline) end}
     end;
 op(?HB_OP_FETCH_PUT, {Key, Token, Value, Ttl}, Id, _) when is_integer(Token) ->
-    hornbeam_lease:put(Key, Token, Value, Ttl, {link, self(), Id}),
-    wait;
+    {wait, fun() -> hornbeam_lease:put(Key, Token, Value, Ttl, {link, self(), Id}) end};
 op(?HB_OP_FETCH_DROP, {Key, Token}, Id, _) when is_integer(Token) ->
-    hornbeam_lease:drop(Key, Token, {link, self(), Id}),
-    wait;
+    {wait, fun() -> hornbeam_lease:drop(Key, Token, {link, self(), Id}) end};
 op(?HB_OP_PUBLISH, {Topic, Encoded}, _, _) ->
     {answer, publish(Topic, Encoded)};
 op(?HB_OP_SUBSCRIBE, {Topic, Count}, _, _) when is_integer(Count), Count >= 0, Count =< ?SUBSCRIBERS_MAX ->

@@ -370,7 +370,10 @@ a_waiter_past_its_deadline_gets_no_lease(Config) ->
     Deadline = hornbeam_clock:ms() + 30,
     ok = fetch(Late, 2, Deadline band 16#ffffffff),
     hb_node:eventually(fun() -> hornbeam_clock:ms() > Deadline end),
+    %% A link keeps what it has asked for in mind until there is an answer.
+    ok = hornbeam_lease:fetch(<<"k">>, {link, self(), 3}, (hornbeam_clock:ms() - 1) band 16#ffffffff),
     {ok, ok} = hb_client:call(Holder, ?HB_OP_FETCH_DROP, {<<"k">>, Token}),
+    {refused, timeout, _} = receive {hornbeam_lease, 3, Answer} -> Answer after 10000 -> none end,
     0 = hornbeam_lease:count().
 
 status_says_who_is_connected(Config) ->
