@@ -11,6 +11,7 @@
 all() ->
     [
         whoever_dies_is_replaced_and_all_is_well,
+        the_root_dies_and_the_application_starts_again_at_once,
         a_link_that_is_killed_takes_its_calls_with_it,
         links_without_their_supervisor_end_what_they_run,
         callers_of_a_client_that_is_cut_are_told,
@@ -18,7 +19,8 @@ all() ->
     ].
 
 init_per_testcase(Case, Config) ->
-    _ = [logger:set_primary_config(level, none) || Case =:= whoever_dies_is_replaced_and_all_is_well],
+    Loud = [whoever_dies_is_replaced_and_all_is_well, the_root_dies_and_the_application_starts_again_at_once],
+    _ = [logger:set_primary_config(level, none) || lists:member(Case, Loud)],
     application:set_env(hornbeam, hooks, #{on_request => fun(_) -> {200, <<"hooked">>} end}),
     [{path, start(Case)} | Config].
 
@@ -57,6 +59,30 @@ whoever_dies_is_replaced_and_all_is_well(Config) ->
         end
      || Victim <- Paths
     ].
+
+%% What it leaves behind ends, too, but takes its time.
+the_root_dies_and_the_application_starts_again_at_once(Config) ->
+    _ = [
+        begin
+            Pid = hiding(Config),
+            Clients = [connect(Config) || _ <- lists:seq(1, 20)],
+            _ = [{ok, ok} = hb_client:subscribe(S, ?TOPIC, 1) || S <- Clients],
+            ok = hornbeam_pubsub:subscribe(?TOPIC),
+            exit(whereis(hornbeam_sup), kill),
+            ok = start_again(),
+            ok = hornbeam:register_function(add, fun([A, B]) -> A + B end),
+            true = works(Config),
+            hb_node:eventually(fun() -> not is_process_alive(Pid) end),
+            _ = [hb_client:close(S) || S <- Clients]
+        end
+     || _ <- lists:seq(1, 10)
+    ].
+
+start_again() ->
+    case application:start(hornbeam) of
+        {error, {already_started, hornbeam}} -> start_again();
+        Other -> Other
+    end.
 
 restart() ->
     ok = hb_node:stop(),
