@@ -279,6 +279,22 @@ follow(struct hb_link *link, struct hb_call *call, int64_t deadline)
 	call->waiting = false;
 }
 
+/*
+ * Sends what goes; -1: the other side is gone.  A frame that others waited for, or that waited for others, is
+ * followed by the next: who has it sleeps.
+ */
+static int
+push(struct hb_conn *conn, struct hb_call *call)
+{
+	bool waited = !call->sent && (conn->partial == call || call->has_cond);
+
+	if (hb_conn_push(conn, call) == -1)
+		return -1;
+	if (waited && call->sent)
+		hb_conn_hand_over(conn);
+	return 0;
+}
+
 /* Runs the call on the connection until it is done, gives up, or the connection is lost before it was sent. */
 static void
 run(struct hb_link *link, struct hb_conn *conn, struct hb_call *call, int64_t deadline)
@@ -293,7 +309,7 @@ run(struct hb_link *link, struct hb_conn *conn, struct hb_call *call, int64_t de
 			call->done = true;
 			break;
 		}
-		if (hb_conn_push(conn, call) == -1) {
+		if (push(conn, call) == -1) {
 			struct hb_error err;
 
 			say_lost(link, &err);
