@@ -48,6 +48,9 @@ struct hb_topic {
 };
 
 struct hb_member {
+	uint64_t number;  /* of no other one, ever */
+	unsigned joining; /* calls that wait until it is confirmed; the last of them that fails ends it */
+	bool confirmed;
 	struct hb_subscriber *subscriber;
 	struct hb_topic *topic;
 	LIST_ENTRY(hb_member) of_topic;
@@ -102,6 +105,7 @@ struct hb_push {
 	LIST_HEAD(hb_push_watches, hb_push_watch) watches;
 	struct hb_subscriber *listener;
 	uint64_t serial;
+	uint64_t last_member;
 
 	/* push_topics.c */
 	struct hb_topic **topics; /* by hash */

@@ -370,6 +370,37 @@ leave(struct hb_subscriber *s, const char *name, size_t len)
 	return true;
 }
 
+static struct hb_member *
+add_member(struct hb_subscriber *s, struct hb_topic *topic)
+{
+	struct hb_member *member = hb_xcalloc(1, sizeof *member);
+
+	member->number = ++s->push->last_member;
+	member->subscriber = s;
+	member->topic = topic;
+	LIST_INSERT_HEAD(&topic->members, member, of_topic);
+	LIST_INSERT_HEAD(&s->members, member, of_subscriber);
+	s->counts.topics++;
+	topic->n++;
+	return member;
+}
+
+/* The call that has waited for the member of this number, which may be gone, ends so. */
+static void
+joined(struct hb_subscriber *s, struct hb_topic *topic, uint64_t number, int result)
+{
+	struct hb_member *member = find_member(s, topic);
+
+	if (member == NULL || member->number != number)
+		return;
+	member->joining--;
+	member->confirmed |= result == 0;
+	if (!member->confirmed && member->joining == 0) {
+		remove_member(member);
+		hb_topic_changed(s->push, topic);
+	}
+}
+
 static int
 join(struct hb_subscriber *s, const char *name, size_t len, int64_t deadline, struct hb_error *err)
 {
@@ -377,6 +408,7 @@ join(struct hb_subscriber *s, const char *name, size_t len, int64_t deadline, st
 	unsigned forks = push->forks;
 	struct hb_topic *topic;
 	struct hb_member *member;
+	uint64_t number;
 	int result;
 
 	if (s->forks != push->forks)
@@ -384,21 +416,18 @@ join(struct hb_subscriber *s, const char *name, size_t len, int64_t deadline, st
 	if (s->closed)
 		return hb_error_set(err, HB_ERROR_LIMIT, "the subscriber is closed");
 	topic = hb_topic_get(push, HB_OP_SUBSCRIBE, name, len);
-	if (find_member(s, topic) != NULL)
+	member = find_member(s, topic);
+	if (member != NULL && member->confirmed)
 		return 0;
-	member = hb_xcalloc(1, sizeof *member);
-	member->subscriber = s;
-	member->topic = topic;
-	LIST_INSERT_HEAD(&topic->members, member, of_topic);
-	LIST_INSERT_HEAD(&s->members, member, of_subscriber);
-	s->counts.topics++;
-	topic->n++;
+	if (member == NULL)
+		member = add_member(s, topic);
+	member->joining++;
+	number = member->number;
 	topic->holders++;
 	result = hb_push_settle(push, topic, deadline, err);
 	if (forks != push->forks)
 		return -1;
-	if (result == -1)
-		leave(s, name, len);
+	joined(s, topic, number, result);
 	topic->holders--;
 	hb_topic_release(push, topic);
 	return result;
@@ -435,6 +464,7 @@ hb_push_provide(struct hb_push *push, const char *name, size_t len, bool there, 
 {
 	struct hb_topic *topic;
 	unsigned forks;
+	uint32_t before;
 	int result;
 
 	if (len < 1 || len > HB_PUSH_NAME_MAX)
@@ -442,11 +472,12 @@ hb_push_provide(struct hb_push *push, const char *name, size_t len, bool there, 
 	pthread_mutex_lock(&push->lock);
 	forks = push->forks;
 	topic = hb_topic_get(push, HB_OP_PROVIDE, name, len);
+	before = topic->n;
 	topic->n = there;
 	topic->holders++;
 	result = hb_push_settle(push, topic, deadline, err);
 	if (forks == push->forks) {
-		if (result == -1 && there) {
+		if (result == -1 && there && before == 0) {
 			topic->n = 0;
 			hb_topic_changed(push, topic);
 		}

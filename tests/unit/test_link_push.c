@@ -32,6 +32,7 @@ serve(struct fake *f, int fd, int nth)
 	struct hb_frame frame;
 	struct hb_error err;
 	const unsigned char *name;
+	char there[8];
 	uint32_t arity;
 	int64_t n;
 	size_t len;
@@ -46,6 +47,13 @@ serve(struct fake *f, int fd, int nth)
 			ck_assert_int_eq(hb_term_want_binary(&reader, &name, &len, &err), 0);
 			ck_assert_int_eq(hb_term_want_int(&reader, &n, &err), 0);
 			said = (int)n;
+		}
+		if (frame.op == HB_OP_PROVIDE) {
+			ck_assert_int_eq(hb_term_open(&reader, frame.payload, frame.len, &err), 0);
+			ck_assert_int_eq(hb_term_want_tuple(&reader, &arity, &err), 0);
+			ck_assert_int_eq(hb_term_want_binary(&reader, &name, &len, &err), 0);
+			ck_assert_int_eq(hb_term_want_atom(&reader, there, sizeof there, &err), 0);
+			said = strcmp(there, "true") == 0;
 		}
 		if (frame.op == HB_OP_RAN) {
 			atomic_fetch_add(&f->flag, 1);
@@ -619,6 +627,60 @@ START_TEST(what_is_no_message_goes_to_the_listener)
 }
 END_TEST
 
+START_TEST(a_function_stays_when_saying_so_again_fails)
+{
+	struct hb_error err;
+
+	mute = true;
+	ck_assert_int_eq(hb_push_provide(push, "model", 5, true, hb_clock_ms() + 20, &err), -1);
+	ck_assert_int_eq(err.kind, HB_ERROR_TIMEOUT);
+	await_int(&said, 0);
+	mute = false;
+	ck_assert_int_eq(hb_push_provide(push, "model", 5, true, soon(), &err), 0);
+	mute = true;
+	ck_assert_int_eq(hb_push_provide(push, "model", 5, true, hb_clock_ms() + 20, &err), -1);
+	mute = false;
+	ck_assert_int_eq(hb_push_provide(push, "other", 5, true, soon(), &err), 0);
+	ck_assert_int_eq(fake.requests, 5);
+	shutdown(link_fd, SHUT_RDWR);
+	ck_assert_int_eq(hb_push_provide(push, "third", 5, true, soon(), &err), 0);
+	await_int(&fake.requests, 8);
+}
+END_TEST
+
+static void *
+subscribe_slowly(void *arg)
+{
+	struct hb_error err;
+
+	return hb_push_subscribe(arg, "news", 4, soon(), &err) == 0 ? arg : NULL;
+}
+
+START_TEST(who_subscribes_to_what_another_thread_is_subscribing_to_waits_too)
+{
+	struct hb_subscriber *s = hb_subscriber_new(push, NULL);
+	struct hb_error err;
+	pthread_t thread;
+	void *result;
+
+	must_subscribe(s, "other");
+	mute = true;
+	pthread_create(&thread, NULL, subscribe_slowly, s);
+	await_int(&fake.requests, 2);
+	ck_assert_int_eq(hb_push_subscribe(s, "news", 4, hb_clock_ms() + 20, &err), -1);
+	ck_assert_int_eq(err.kind, HB_ERROR_TIMEOUT);
+	/* The other still waits, and is answered. */
+	mute = false;
+	shutdown(link_fd, SHUT_RDWR);
+	pthread_join(thread, &result);
+	ck_assert_ptr_eq(result, s);
+	ck_assert_uint_eq(hb_subscriber_counts(s).topics, 2);
+	publish("news", "one", 0);
+	expect(s, "news", "one");
+	hb_subscriber_free(s);
+}
+END_TEST
+
 /* Threads that subscribe, wait and leave while the link comes and goes. */
 static atomic_int working, received;
 
@@ -747,6 +809,8 @@ unit_suite(void)
 	tcase_add_test(t, a_forked_child_begins_anew);
 	tcase_add_test(t, the_hook_ends_a_wait);
 	tcase_add_test(t, what_is_no_message_goes_to_the_listener);
+	tcase_add_test(t, a_function_stays_when_saying_so_again_fails);
+	tcase_add_test(t, who_subscribes_to_what_another_thread_is_subscribing_to_waits_too);
 	suite_add_tcase(s, t);
 	tcase_add_test(chaos, threads_share_the_connection_whatever_happens_to_it);
 	suite_add_tcase(s, chaos);
