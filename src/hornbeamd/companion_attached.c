@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 #include <unistd.h>
 
@@ -23,6 +24,7 @@ enum { HELLO_MS = 10000, HB_ATTACHED_DRAIN = 'D' };
 struct attached {
 	struct hb_companion base;
 	struct event *words; /* on standard input; NULL after its end */
+	bool node_gone;      /* its process, or who in it had started this one */
 	struct hb_evdial *dial; /* NULL: none is under way */
 	pid_t pid;
 	int64_t ready_ms;
@@ -56,6 +58,7 @@ on_words(evutil_socket_t fd, short what, void *arg)
 	if (n > 0)
 		return;
 	close_words(a);
+	a->node_gone = true;
 	hb_master_end(a->base.master, "companion: the node has gone (end of file on standard input)");
 }
 
@@ -125,11 +128,37 @@ info(const struct hb_companion *c, struct hb_companion_info *out)
 	out->uptime_ms = a->pid != 0 ? hb_clock_ms() - a->ready_ms : 0;
 }
 
+/* hornbeam_attached_dir.erl made the directory of the configuration for this one process: nobody else clears it away. */
+static void
+remove_directory(const char *config_file)
+{
+	static const char prefix[] = "hornbeam-node-", *const names[] = {"hornbeam.json", "notify", "control.sock.link"};
+	const char *slash = config_file != NULL ? strrchr(config_file, '/') : NULL, *base;
+	char *dir = slash != NULL ? hb_xasprintf("%.*s", (int)(slash - config_file), config_file) : NULL, *path;
+	struct stat st;
+
+	if (dir == NULL)
+		return;
+	base = strrchr(dir, '/');
+	if (base != NULL && strncmp(base + 1, prefix, sizeof prefix - 1) == 0 && lstat(dir, &st) == 0 &&
+	    S_ISDIR(st.st_mode) && st.st_uid == geteuid()) {
+		for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+			path = hb_xasprintf("%s/%s", dir, names[i]);
+			(void)unlink(path);
+			free(path);
+		}
+		(void)rmdir(dir);
+	}
+	free(dir);
+}
+
 static void
 free_attached(struct hb_companion *c)
 {
 	struct attached *a = attached(c);
 
+	if (a->node_gone)
+		remove_directory(c->master->config_file);
 	hb_evdial_cancel(a->dial);
 	close_words(a);
 	free(a);

@@ -187,11 +187,25 @@ def test_the_directory_is_private_and_so_is_the_configuration(serving):
     assert stat.S_IMODE((directory / "hornbeam.json").stat().st_mode) == 0o600
 
 
-def test_what_a_killed_node_left_goes_with_the_next():
+def test_what_a_killed_node_left_goes_with_hornbeamd():
+    with node() as n:
+        n.start_app()
+        assert len(list(n.runtime.iterdir())) == 1
+        n.kill()
+        assert not list(n.runtime.iterdir())
+
+
+def test_what_a_node_and_hornbeamd_left_that_were_killed_goes_with_the_next_node():
     with node() as n:
         n.start_app()
         left = next(n.runtime.iterdir())
-        n.kill()
+        (daemon,) = n.daemons()
+        pause(daemon)
+        n.note()
+        n.proc.kill()
+        n.proc.wait()
+        os.kill(daemon, signal.SIGKILL)
+        eventually(lambda: not any(alive(p) for p in n.seen))
         assert left.exists()
         with Node(files=APP, env={"XDG_RUNTIME_DIR": str(n.runtime)}) as other:
             other.start_app()
@@ -279,6 +293,22 @@ def test_a_killed_process_of_ours_is_started_again_by_its_supervisor():
         wait_for_status(n, "ready")
         assert n.get("/").status == 200
         assert len(list(n.runtime.iterdir())) == 1
+
+
+def test_a_killed_root_ends_the_application_and_hornbeamd_and_both_start_again():
+    with node() as n:
+        n.start_app()
+        n.get("/incr")
+        (first,) = n.daemons()
+        n.eval("hornbeam:register_function(add, fun([A, B]) -> A + B end).")
+        assert n.eval("exit(whereis(hornbeam_sup), kill).") == "true"
+        eventually(lambda: not alive(first))
+        eventually(lambda: n.eval("lists:keymember(hornbeam, 1, application:which_applications()).") == "false")
+        assert n.eval("{hornbeam_attached:info(), hornbeam:stop()}.") == "{{error,not_started},{error,not_started}}"
+        assert n.eval("try hornbeam:call(add, [1, 2]) catch error:{Class, _} -> Class end.") == "system"
+        n.start_app()
+        assert n.get("/incr").text == "1"  # the state went with the application
+        assert len(n.daemons()) == 1 and len(list(n.runtime.iterdir())) == 1
 
 
 def test_a_stopped_hornbeamd_is_killed_at_the_end_of_its_time():

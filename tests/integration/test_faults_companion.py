@@ -4,6 +4,7 @@ import concurrent.futures
 import contextlib
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import threading
@@ -294,6 +295,20 @@ def test_processes_that_are_stopped_do_not_hold_up_the_end():
         assert d.wait(15) == 0
         assert "still running after timeouts.graceful; killing process" in d.log()
         assert "did not end by itself; killing it" in d.log()
+
+
+def test_a_companion_whose_application_ends_is_replaced():
+    """Whatever ends the root of its tree ends the companion, and is in the log."""
+    with daemon_with() as d:
+        assert isinstance(incr(d)[1], int)
+        beam = d.companion_pid()
+        d.hornbeam("rpc", "call", "-", "sys", "terminate", "--term", "hornbeam_sup", "oh")
+        eventually(lambda: not alive(beam))
+        eventually(lambda: restarts(d) == 1)
+        eventually(lambda: isinstance(incr(d)[1], int))
+        assert d.hornbeam("state", "incr", "n").returncode == 0
+        assert d.hornbeam("call", "nobody").returncode != 7
+        assert re.search(r"error companion\[\d+\]: .*hornbeam", d.log())
 
 
 def test_a_companion_that_loses_its_helper_goes_on_or_is_replaced():
