@@ -20,19 +20,19 @@
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
-%% -doc Starts them in this order; the first that fails is the end of it.
+%% @doc Starts them in this order; the first that fails is the end of it.
 -spec start([atom()]) -> ok | {error, unicode:chardata()}.
 start([]) ->
     ok;
 start(Applications) ->
     gen_server:call(?MODULE, {start, Applications}, infinity).
 
-%% -doc Stops them, the last one first.
+%% @doc Stops them, the last one first.
 -spec stop() -> ok.
 stop() ->
     lists:foreach(fun(A) -> _ = application:stop(A) end, lists:reverse(started())).
 
-%% -doc A directory of erlang.code_path that holds nothing is a mistake, though nobody may need it.
+%% @doc A directory of erlang.code_path that holds nothing is a mistake, though nobody may need it.
 -spec check_path(file:name_all()) -> ok.
 check_path(Directory) ->
     case path_hint(Directory) of
@@ -40,7 +40,7 @@ check_path(Directory) ->
         Hint -> ?LOG_WARNING("erlang.code_path: ~ts ~ts", [Directory, Hint])
     end.
 
-%% -doc The files of a directory that take the place of a module of kernel or stdlib.
+%% @doc The files of a directory that take the place of a module of kernel or stdlib.
 -spec hidden(file:name_all()) -> [file:filename()].
 hidden(Directory) ->
     Own = [atom_to_list(M) || A <- [kernel, stdlib], M <- element(2, application:get_key(A, modules))],

@@ -59,17 +59,17 @@
     cut = false :: boolean()
 }).
 
-%% -doc Serves one Python application at "/".
+%% @doc Serves one Python application at "/".
 %%
 %% AppSpec is "module:callable", or "module:factory()".  The options are those of
-%% start/1 without `mounts`.
+%% start/1 without `mounts'.
 -spec start(string() | binary(), map()) -> {ok, pid()} | {error, reason()}.
 start(_AppSpec, Options) when is_map_key(mounts, Options) ->
     {error, {bad_option, mounts, <<"mounts: the application is named already">>}};
 start(AppSpec, Options) when is_map(Options) ->
     start(Options#{mounts => #{"/" => AppSpec}}).
 
-%% -doc Serves Python applications until stop/0, or the end of the node.
+%% @doc Serves Python applications until stop/0, or the end of the node.
 %%
 %% Starts the application hornbeam if it does not run.  Returns when the applications
 %% are imported and HTTP is served, or with the cause: {bad_option | unknown_option,
@@ -129,7 +129,7 @@ start(Options) when is_map(Options) ->
             checked(hornbeam_attached_options:read(Options))
     end.
 
-%% -doc Drains and ends hornbeamd; returns when it has ended.
+%% @doc Drains and ends hornbeamd; returns when it has ended.
 -spec stop() -> ok | {error, not_started}.
 stop() ->
     case running() of
@@ -144,7 +144,7 @@ stop() ->
             {error, not_started}
     end.
 
-%% -doc What runs: the process id of hornbeamd, its control socket, its state and
+%% @doc What runs: the process id of hornbeamd, its control socket, its state and
 %% how often it had to be started again.
 %%
 %%     #{control := Socket} = hornbeam_attached:info().

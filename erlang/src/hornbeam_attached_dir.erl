@@ -11,14 +11,14 @@
 %% What is left of a socket's path for a directory above it.
 -define(BASE_MAX, 50).
 
-%% -doc A new one.  What nodes that were killed have left is taken away.
+%% @doc A new one.  What nodes that were killed have left is taken away.
 -spec make() -> {ok, file:filename()} | {error, unicode:chardata()}.
 make() ->
     Base = base(),
     ok = sweep(Base),
     make(Base, ?TRIES).
 
-%% -doc Makes this directory, 0700, if there is nothing of that name.
+%% @doc Makes this directory, 0700, if there is nothing of that name.
 -spec make_private(file:filename_all()) -> ok.
 make_private(Dir) ->
     _ = file:make_dir(Dir) =:= ok andalso file:change_mode(Dir, 8#700),
@@ -29,7 +29,7 @@ remove(Dir) ->
     _ = file:del_dir_r(Dir),
     ok.
 
-%% -doc Writes a new file that its owner alone may read.
+%% @doc Writes a new file that its owner alone may read.
 -spec write(file:filename(), file:filename(), iodata()) -> {ok, file:filename()} | {error, unicode:chardata()}.
 write(Dir, Name, Content) ->
     Path = filename:join(Dir, Name),

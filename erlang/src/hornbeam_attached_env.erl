@@ -14,7 +14,7 @@ set(Dir, Link, Hooks) ->
     ok = persistent_term:put(?NOTE(made), {Dir, Link}),
     persistent_term:put(?NOTE(hooks), Hooks).
 
-%% -doc The hooks of the start; without one, those of the environment.
+%% @doc The hooks of the start; without one, those of the environment.
 -spec hooks() -> map().
 hooks() ->
     case persistent_term:get(?NOTE(hooks), none) of
@@ -22,7 +22,7 @@ hooks() ->
         Hooks -> Hooks
     end.
 
-%% -doc Takes away what was made, after hornbeamd has ended.
+%% @doc Takes away what was made, after hornbeamd has ended.
 -spec clear() -> ok.
 clear() ->
     case persistent_term:get(?NOTE(made), none) of
@@ -36,7 +36,7 @@ clear() ->
             ok
     end.
 
-%% -doc The start that has succeeded: one that is done again after a crash is not a first one.
+%% @doc The start that has succeeded: one that is done again after a crash is not a first one.
 -spec set_served(reference()) -> ok.
 set_served(Start) ->
     persistent_term:put(?NOTE(served), Start).
@@ -45,7 +45,7 @@ set_served(Start) ->
 served() ->
     persistent_term:get(?NOTE(served), none).
 
-%% -doc For hornbeamd: where it reports to, nothing that would change its
+%% @doc For hornbeamd: where it reports to, nothing that would change its
 %% configuration, and none of the variables that an erl leaves its children.
 -spec variables(file:filename()) -> [{string(), string() | false}].
 variables(Notify) ->

@@ -6,8 +6,8 @@
 %% Not in the PATH of every user.
 -define(SBIN, ":/usr/local/sbin:/usr/sbin:/sbin").
 
-%% -doc The one that is wanted; else that of the application's environment
-%% (`hornbeamd`), that of the build tree, that of the installation this module
+%% @doc The one that is wanted; else that of the application's environment
+%% (`hornbeamd'), that of the build tree, that of the installation this module
 %% belongs to, or the first of PATH and the sbin directories.
 -spec hornbeamd(file:filename_all() | default) -> {ok, file:filename_all()} | {error, unicode:chardata()}.
 hornbeamd(default) ->

@@ -36,7 +36,7 @@ start_link() ->
     Writer = spawn_link(fun() -> write(Counters, infinity) end),
     #log{writer = Writer, counters = Counters, at = hornbeam_clock:ms()}.
 
-%% -doc Returns when what was taken is logged, or after a second.
+%% @doc Returns when what was taken is logged, or after a second.
 -spec stop(log()) -> ok.
 stop(#log{writer = Writer}) ->
     Monitor = monitor(process, Writer),
@@ -49,7 +49,7 @@ stop(#log{writer = Writer}) ->
         ok
     end.
 
-%% -doc Logs a line, or counts it as dropped.  Never waits.
+%% @doc Logs a line, or counts it as dropped.  Never waits.
 -spec line(line(), log()) -> log().
 line(#{level := Level} = Line, Log) ->
     case logger:allow(Level, ?MODULE) of
@@ -106,7 +106,7 @@ log(#{level := Level, text := Text} = Line) ->
         _ -> ?LOG(Level, "~ts", [Text], Meta)
     end.
 
-%% -doc What a line of hornbeamd's output says.
+%% @doc What a line of hornbeamd's output says.
 -spec parse(binary()) -> line().
 parse(<<Stamp:24/binary, " ", Rest/binary>> = Line) ->
     try

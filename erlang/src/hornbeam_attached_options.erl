@@ -23,7 +23,7 @@
 -define(OF_THE_NODE, [<<"control">>, <<"erlang">>, <<"functions">>, <<"group">>, <<"hooks">>, <<"pubsub">>, <<"rpc">>,
                       <<"state">>, <<"user">>]).
 
-%% -doc Checks the options; the first wrong one is the error.
+%% @doc Checks the options; the first wrong one is the error.
 -spec read(map()) -> {ok, settings()} | {error, reason()}.
 read(Options) ->
     try

@@ -14,13 +14,13 @@
 -define(TEXT_MAX, 8000).
 -define(TERM_MAX, 400).
 
-%% -doc The calling process is killed at that time: what it has others do is over by then, too.
+%% @doc The calling process is killed at that time: what it has others do is over by then, too.
 -spec limit(integer() | infinity) -> ok.
 limit(Until) ->
     _ = put(?MODULE, Until),
     ok.
 
-%% -doc When something is over that begins now and may take so long; numbers come before infinity.
+%% @doc When something is over that begins now and may take so long; numbers come before infinity.
 -spec until(timeout()) -> integer() | infinity.
 until(infinity) -> own_end();
 until(Timeout) -> min(own_end(), hornbeam_clock:ms() + Timeout).
@@ -43,7 +43,7 @@ outcome(Fun) ->
 raised(Class, Reason, Stack) ->
     {raised, Class, Reason, text(Class, Reason, Stack)}.
 
-%% -doc The payload of a reply; What says in an error whose result it is.
+%% @doc The payload of a reply; What says in an error whose result it is.
 -spec reply({ok | error, term()} | outcome(), iodata()) -> iodata().
 reply({raised, Class, Reason, Text}, _What) ->
     encode({raised, Class, short(Reason, erlang:external_size(Reason)), Text});
@@ -64,12 +64,12 @@ encode(Term) ->
 short(Reason, Size) when Size =< ?REASON_MAX -> Reason;
 short(_Reason, Size) -> iolist_to_binary(["a reason of about ", integer_to_binary(Size), " bytes"]).
 
-%% -doc The reply for a process that a signal ended before it could say how it ended.
+%% @doc The reply for a process that a signal ended before it could say how it ended.
 -spec died(term()) -> iodata().
 died(Reason) ->
     reply(raised(exit, Reason, []), "").
 
-%% -doc The arguments of a call, a list in the external format.
+%% @doc The arguments of a call, a list in the external format.
 -spec arguments(binary()) -> [term()].
 arguments(Binary) ->
     Arguments = hornbeam_names:decode(Binary),
@@ -80,7 +80,7 @@ arguments(Binary) ->
         error:badarg -> hornbeam_error:throw(type, "the arguments of a call are a list")
     end.
 
-%% -doc Whether a name of What may be one: 1 to 255 bytes.
+%% @doc Whether a name of What may be one: 1 to 255 bytes.
 -spec name(iodata(), term()) -> ok.
 name(_What, Name) when is_binary(Name), Name =/= <<>>, byte_size(Name) =< 255 ->
     ok;

@@ -20,7 +20,7 @@
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
-%% -doc Runs Fun, which holds so many bytes of a client; What says in the log whose failure it is.
+%% @doc Runs Fun, which holds so many bytes of a client; What says in the log whose failure it is.
 -spec start(iodata(), non_neg_integer(), fun(() -> term())) -> ok.
 start(What, Bytes, Fun) ->
     Counter = counter(),
@@ -43,7 +43,7 @@ take(Bytes) ->
     ok = atomics:sub(counter(), ?COUNT, 1),
     ok = atomics:sub(counter(), ?BYTES, Bytes).
 
-%% -doc How many are under way.
+%% @doc How many are under way.
 -spec count() -> non_neg_integer().
 count() ->
     atomics:get(counter(), ?COUNT).

@@ -8,7 +8,7 @@
 ms() ->
     os:perf_counter(millisecond).
 
-%% -doc Whether a frame's deadline (the clock's low 32 bits, 0 for none) has passed.
+%% @doc Whether a frame's deadline (the clock's low 32 bits, 0 for none) has passed.
 -spec past(0..16#ffffffff) -> boolean().
 past(0) ->
     false;
@@ -16,7 +16,7 @@ past(Deadline) ->
     %% The signed difference of 32 bits, so that the clock may wrap around.
     (ms() - Deadline) band 16#ffffffff < 16#80000000.
 
-%% -doc The milliseconds until such a deadline, infinity for 0.
+%% @doc The milliseconds until such a deadline, infinity for 0.
 -spec left(0..16#ffffffff) -> non_neg_integer() | infinity.
 left(0) ->
     infinity;
@@ -27,7 +27,7 @@ left(Deadline) ->
         false -> 0
     end.
 
-%% -doc So many milliseconds from now the calling process gets {timeout, Timer, Message}.
+%% @doc So many milliseconds from now the calling process gets {timeout, Timer, Message}.
 -spec start(timeout(), term()) -> reference() | undefined.
 start(infinity, _Message) -> undefined;
 start(Ms, Message) -> erlang:start_timer(Ms, self(), Message).
@@ -36,7 +36,7 @@ start(Ms, Message) -> erlang:start_timer(Ms, self(), Message).
 stop(undefined) -> ok;
 stop(Timer) -> erlang:cancel_timer(Timer, [{async, true}, {info, false}]).
 
-%% -doc The moment that is Ttl milliseconds away; 0, which means never, for 0.
+%% @doc The moment that is Ttl milliseconds away; 0, which means never, for 0.
 -spec expires(non_neg_integer()) -> non_neg_integer().
 expires(0) -> 0;
 expires(Ttl) -> ms() + Ttl.

@@ -23,7 +23,7 @@
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
-%% -doc From now on these are the nodes to keep connected.  The others are left as they are.
+%% @doc From now on these are the nodes to keep connected.  The others are left as they are.
 -spec connect([node()]) -> ok.
 connect(Nodes) ->
     gen_server:call(?MODULE, {connect, Nodes}, infinity).

@@ -30,7 +30,7 @@ steps([Step | Steps], Configuration) ->
         {error, _} = Error -> Error
     end.
 
-%% -doc Either all of it is in force, or nothing of it.
+%% @doc Either all of it is in force, or nothing of it.
 -spec reload(configuration()) -> ok | {error, unicode:chardata()}.
 reload(Configuration) ->
     steps([fun hooks/1, fun functions/1, fun others/1], Configuration).

@@ -34,7 +34,7 @@
     max_value :: non_neg_integer()
 }).
 
-%% -doc Begins to count.  A limit of 0 is none.
+%% @doc Begins to count.  A limit of 0 is none.
 -spec new(limits()) -> ok.
 new(Limits) ->
     Atomics = atomics:new(6, [{signed, true}]),
@@ -47,7 +47,7 @@ new(Limits) ->
         max_value = maps:get(max_value, Limits, 0)
     }).
 
-%% -doc Counts keys and bytes that are about to come, before they do, so that no limit is ever
+%% @doc Counts keys and bytes that are about to come, before they do, so that no limit is ever
 %% passed.  What makes it less is counted afterwards.
 -spec reserve(Keys :: 0 | 1, Bytes :: integer()) -> ok.
 reserve(Keys, Bytes) ->
@@ -93,7 +93,7 @@ make_room(Name, Max, Unit) ->
             hornbeam_error:throw(limit, [Name, ": the limit of ", integer_to_binary(Max), " ", Unit, " is reached"])
     end.
 
-%% -doc Whether a value is small enough.
+%% @doc Whether a value is small enough.
 -spec check(hornbeam_table:value() | absent) -> ok.
 check(Value) ->
     #meta{max_value = Max} = meta(),
@@ -107,7 +107,7 @@ check(Value) ->
             ])
     end.
 
-%% -doc The bytes that a value counts for.
+%% @doc The bytes that a value counts for.
 -spec size(hornbeam_table:value() | absent) -> non_neg_integer().
 size(Value) when is_binary(Value) -> byte_size(Value);
 size(absent) -> 0;
@@ -117,7 +117,7 @@ size(N) -> byte_size(binary:encode_unsigned(abs(N))).
 meta() ->
     persistent_term:get(?MODULE).
 
-%% -doc Counts what has been done, or takes back what was reserved.
+%% @doc Counts what has been done, or takes back what was reserved.
 -spec add(keys | bytes | ttls | expired, integer()) -> ok.
 add(_What, 0) ->
     ok;
@@ -130,18 +130,18 @@ index(bytes) -> ?BYTES;
 index(ttls) -> ?TTLS;
 index(expired) -> ?EXPIRED.
 
-%% -doc A version that no row has had.
+%% @doc A version that no row has had.
 -spec version() -> hornbeam_table:version().
 version() ->
     versions(1).
 
-%% -doc Count of them: the last, with the others just below.
+%% @doc Count of them: the last, with the others just below.
 -spec versions(non_neg_integer()) -> hornbeam_table:version().
 versions(Count) ->
     #meta{atomics = Atomics} = meta(),
     atomics:add_get(Atomics, ?VERSION, Count).
 
-%% -doc No row expires before this moment (an atom is above every number: never).
+%% @doc No row expires before this moment (an atom is above every number: never).
 -spec earliest() -> integer() | never.
 earliest() ->
     #meta{atomics = Atomics} = meta(),
@@ -155,7 +155,7 @@ reset_earliest() ->
     #meta{atomics = Atomics} = meta(),
     atomics:put(Atomics, ?EARLIEST, ?NEVER).
 
-%% -doc Called after the row is in the table, so that a sweep which has not seen the row sees this.
+%% @doc Called after the row is in the table, so that a sweep which has not seen the row sees this.
 -spec lower_earliest(non_neg_integer()) -> ok.
 lower_earliest(0) ->
     ok;
@@ -171,7 +171,7 @@ lower_earliest(Atomics, Current, Moment) when Moment < Current ->
 lower_earliest(_Atomics, _Current, _Moment) ->
     ok.
 
-%% -doc Counts a read that found its key, or one that did not.
+%% @doc Counts a read that found its key, or one that did not.
 -spec hit(none | hornbeam_table:row()) -> ok.
 hit(none) ->
     #meta{counters = Counters} = meta(),

@@ -30,7 +30,7 @@
     marks = 0 :: non_neg_integer()
 }).
 
-%% -doc There is a courier to that hub.
+%% @doc There is a courier to that hub.
 -spec ensure(Hub :: pid()) -> ok.
 ensure(Hub) ->
     case is_served(Hub, hornbeam_topics:courier(node(Hub))) of

@@ -11,7 +11,7 @@
 
 -include_lib("kernel/include/logger.hrl").
 
-%% -doc For `erl -s hornbeam_embedded`.
+%% @doc For `erl -s hornbeam_embedded'.
 -spec start() -> ok.
 start() ->
     _ = spawn(fun main/0),

@@ -16,7 +16,7 @@
 -define(DIST_VERSION, 5).
 -define(COOKIE_MAX, 255).
 
-%% -doc The cookie in a file.
+%% @doc The cookie in a file.
 -spec cookie(file:name_all()) -> {ok, atom()} | {error, unicode:chardata()}.
 cookie(File) ->
     case file:read_file(File) of
@@ -27,12 +27,12 @@ cookie(File) ->
 cookie(_File, Cookie) when Cookie =/= <<>>, byte_size(Cookie) =< ?COOKIE_MAX -> {ok, binary_to_atom(Cookie, latin1)};
 cookie(File, _Other) -> {error, ["erlang.cookie_file: ", File, " holds no cookie of 1 to 255 bytes"]}.
 
-%% -doc Where the distribution listens; 0: not yet.
+%% @doc Where the distribution listens; 0: not yet.
 -spec port() -> inet:port_number().
 port() ->
     application:get_env(hornbeam, distribution_port, 0).
 
-%% -doc Why the last registration with epmd has failed.
+%% @doc Why the last registration with epmd has failed.
 -spec failure() -> term().
 failure() ->
     application:get_env(hornbeam, epmd_failure, none).
@@ -94,7 +94,7 @@ port_please(Name, Host, Timeout) ->
             end
     end.
 
-%% -doc Where a node is looked for that no epmd knows; 0: nowhere.
+%% @doc Where a node is looked for that no epmd knows; 0: nowhere.
 -spec common_port() -> inet:port_number().
 common_port() ->
     case options() of

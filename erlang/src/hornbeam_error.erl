@@ -11,7 +11,7 @@
 throw(Class, Text) ->
     erlang:throw({refused, Class, iolist_to_binary(Text)}).
 
-%% -doc What Fun returns; a refusal becomes the exception that Erlang code gets, error({Class, Text}).
+%% @doc What Fun returns; a refusal becomes the exception that Erlang code gets, error({Class, Text}).
 -spec run(fun(() -> Value)) -> Value.
 run(Fun) ->
     try
@@ -20,7 +20,7 @@ run(Fun) ->
         throw:{refused, Class, Text} -> erlang:error({Class, Text})
     end.
 
-%% -doc A key as an error's text shows it: quoted, cut to a readable length.
+%% @doc A key as an error's text shows it: quoted, cut to a readable length.
 -spec key(binary()) -> iodata().
 key(Key) ->
     Start = binary:part(Key, 0, min(64, byte_size(Key))),

@@ -25,7 +25,7 @@
     frame :: undefined | binary()
 }).
 
-%% -doc Returns the number of subscribers: on this node, and what the other nodes announced.
+%% @doc Returns the number of subscribers: on this node, and what the other nodes announced.
 -spec publish(hornbeam_topics:topic(), {encoded, binary()} | {term, term()}) -> non_neg_integer().
 publish(Topic, Content) ->
     ok = hornbeam_topics:check(Topic),
@@ -34,7 +34,7 @@ publish(Topic, Content) ->
     {Count, Sent} = local(Local, needed(Processes, Message)),
     Count + remote(pg:get_members(?SCOPE, Topic), Remote, Sent).
 
-%% -doc What another node published, to the subscribers of this one.
+%% @doc What another node published, to the subscribers of this one.
 -spec deliver(hornbeam_topics:topic(), binary()) -> ok.
 deliver(Topic, Encoded) ->
     {Local, Processes, _} = hornbeam_topics:totals(Topic),
@@ -50,7 +50,7 @@ deliver(Topic, Encoded) ->
     _ = Local > 0 andalso pieces(hornbeam_topics:subscribers(Topic), 0, Decoded),
     ok.
 
-%% -doc So many messages of another node did not come here.
+%% @doc So many messages of another node did not come here.
 -spec lost(hornbeam_topics:topic(), pos_integer()) -> ok.
 lost(Topic, Count) ->
     lost(hornbeam_topics:subscribers(Topic), Topic, Count).

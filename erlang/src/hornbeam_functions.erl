@@ -18,13 +18,13 @@
 %% A fun is called with the list of arguments, a function of a module with the arguments.
 -type code() :: fun(([term()]) -> term()) | {module(), Function :: atom()}.
 
-%% -doc Makes the table; the calling process owns it.
+%% @doc Makes the table; the calling process owns it.
 -spec new() -> ok.
 new() ->
     ?MODULE = ets:new(?MODULE, [named_table, public, {read_concurrency, true}]),
     ok.
 
-%% -doc For the supervisor: registers the functions of the configuration, each of which must be there.
+%% @doc For the supervisor: registers the functions of the configuration, each of which must be there.
 -spec start() -> ignore | {error, {configuration, binary()}}.
 start() ->
     {ok, Functions} = application:get_env(hornbeam, functions),
@@ -33,7 +33,7 @@ start() ->
         {error, Text} -> {error, {configuration, Text}}
     end.
 
-%% -doc Registers the new functions of the configuration, if all of them are there, and
+%% @doc Registers the new functions of the configuration, if all of them are there, and
 %% removes those of the old ones that are in use no more.
 -spec configure([configured()], [configured()]) -> ok | {error, binary()}.
 configure(Old, New) ->
@@ -59,7 +59,7 @@ check({Name, Module, Function}) ->
 why(nofile) -> "no such file in erlang.code_path";
 why(Reason) -> io_lib:format("~0tp", [Reason]).
 
-%% -doc Registers a function, or another one in its place.
+%% @doc Registers a function, or another one in its place.
 -spec add(name(), code()) -> ok.
 add(Name, Function) when is_function(Function, 1) ->
     insert(Name, Function);
@@ -75,13 +75,13 @@ insert(Name, Function) ->
     true = started() andalso ets:insert(?MODULE, {Key, Function}),
     ok.
 
-%% -doc Whether there was such a function.
+%% @doc Whether there was such a function.
 -spec remove(name()) -> boolean().
 remove(Name) ->
     Key = name(Name),
     started() andalso ets:take(?MODULE, Key) =/= [].
 
-%% -doc The names, sorted, and in what language each is.
+%% @doc The names, sorted, and in what language each is.
 -spec list() -> [{binary(), erlang | python}].
 list() ->
     true = started(),
@@ -97,7 +97,7 @@ started() ->
     ets:whereis(?MODULE) =/= undefined orelse
         hornbeam_error:throw(system, "the application hornbeam does not run in this node").
 
-%% -doc The one form of a name: add, <<"add">> and "add" are one.
+%% @doc The one form of a name: `add', `<<"add">>' and `"add"' are one.
 -spec name(name()) -> binary().
 name(Name) when is_atom(Name) -> checked(atom_to_binary(Name));
 name(Name) when is_binary(Name) -> checked(Name);
@@ -135,7 +135,7 @@ missing(Name) ->
 run({Module, Function}, Arguments) -> apply(Module, Function, Arguments);
 run(Function, Arguments) -> Function(Arguments).
 
-%% -doc Calls a function for Erlang code: what it returned, or the exception to raise again.
+%% @doc Calls a function for Erlang code: what it returned, or the exception to raise again.
 -spec call(name(), [term()], timeout()) ->
     {returned, term()} | {raised, error | exit | throw, term(), erlang:stacktrace()}.
 call(_Name, _Arguments, Timeout) when not ?IS_TIMEOUT(Timeout) ->
@@ -196,7 +196,7 @@ caught(Function, Arguments) ->
         Class:Reason:Stack -> {raised, Class, Reason, Stack}
     end.
 
-%% -doc Calls a function and forgets it.
+%% @doc Calls a function and forgets it.
 -spec cast(name(), [term()]) -> ok.
 cast(Name, Arguments) when is_list(Arguments) ->
     Key = name(Name),
@@ -212,7 +212,7 @@ cast_erlang(Key, Arguments, Bytes) ->
     Function = find(Key),
     hornbeam_casts:start(hornbeam_error:key(Key), Bytes, fun() -> run(Function, Arguments) end).
 
-%% -doc The reply to a client that calls a function and waits for so many milliseconds.
+%% @doc The reply to a client that calls a function and waits for so many milliseconds.
 -spec reply(binary(), binary(), timeout()) -> iodata().
 reply(Name, Binary, Timeout) ->
     case ets:lookup(?MODULE, Name) of
@@ -246,7 +246,7 @@ cast_reply(Name, Binary) ->
         end,
     hornbeam_link_codec:answer(ok).
 
-%% -doc What to say when a function has not answered in time.
+%% @doc What to say when a function has not answered in time.
 -spec late(binary()) -> fun((timeout()) -> iodata()).
 late(Name) ->
     fun(Ms) -> [hornbeam_error:key(Name), " gave no answer within ", integer_to_binary(Ms), " ms"] end.

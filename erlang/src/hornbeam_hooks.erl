@@ -22,7 +22,7 @@
 -define(REQUEST_KEYS, [method, path, query, version, scheme, headers, client, mount]).
 -define(FIXED_KEYS, [version, scheme, client, mount]).
 
-%% -doc Runs the hook of an operation; the reply's payload.
+%% @doc Runs the hook of an operation; the reply's payload.
 -spec run(Op :: byte(), Sent :: term()) -> iodata().
 run(?HB_OP_ON_REQUEST, Sent) ->
     Request = request(Sent),

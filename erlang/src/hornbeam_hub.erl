@@ -67,7 +67,7 @@
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
-%% -doc Pid has Count subscribers of the topic from now on; Queue is a link's, none for a process.
+%% @doc Pid has Count subscribers of the topic from now on; Queue is a link's, none for a process.
 -spec subscribe(hornbeam_topics:topic(), pid(), non_neg_integer(), none | hornbeam_push:queue()) -> ok.
 subscribe(Topic, Pid, Count, Queue) ->
     ok = hornbeam_topics:check(Topic),

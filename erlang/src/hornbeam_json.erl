@@ -6,9 +6,11 @@
 
 -type json() :: null | boolean() | number() | binary() | [json()] | #{binary() => json()}.
 
-%% -doc The text of a term; binaries are UTF-8.
+%% @doc The text of a term; binaries are UTF-8.
 %%
+%% ```
 %%     <<"{\"a\":[1,true]}">> = iolist_to_binary(hornbeam_json:encode(#{<<"a">> => [1, true]})).
+%% '''
 -spec encode(json()) -> iodata().
 encode(null) -> <<"null">>;
 encode(true) -> <<"true">>;

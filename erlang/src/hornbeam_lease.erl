@@ -39,22 +39,22 @@
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
-%% -doc Answers {value, V} or {lease, Token}; a waiter past its deadline gets no lease.
+%% @doc Answers {value, V} or {lease, Token}; a waiter past its deadline gets no lease.
 -spec fetch(key(), from(), Deadline :: 0..16#ffffffff) -> ok.
 fetch(Key, From, Deadline) ->
     gen_server:cast(?MODULE, {fetch, Key, From, Deadline}).
 
-%% -doc Answers true, or false if the lease had gone.
+%% @doc Answers true, or false if the lease had gone.
 -spec put(key(), token(), hornbeam_table:value(), non_neg_integer(), from()) -> ok.
 put(Key, Token, Value, Ttl, From) ->
     gen_server:cast(?MODULE, {put, Key, Token, Value, Ttl, From}).
 
-%% -doc Answers ok.
+%% @doc Answers ok.
 -spec drop(key(), token(), from()) -> ok.
 drop(Key, Token, From) ->
     gen_server:cast(?MODULE, {drop, Key, Token, From}).
 
-%% -doc How many leases are held.
+%% @doc How many leases are held.
 -spec count() -> non_neg_integer().
 count() ->
     gen_server:call(?MODULE, count).

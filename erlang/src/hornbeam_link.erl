@@ -86,7 +86,7 @@ start_link(Socket) ->
     ],
     {ok, proc_lib:spawn_opt(?MODULE, init, [self(), Socket], Options)}.
 
-%% -doc The process owns its socket now.
+%% @doc The process owns its socket now.
 -spec go(pid()) -> ok.
 go(Pid) ->
     Pid ! go,

@@ -18,7 +18,7 @@
 
 -define(ATOM(Name, Size), <<131, 119, Size, Name>>).
 
-%% -doc The first frame in some bytes, or how many it lacks at least.
+%% @doc The first frame in some bytes, or how many it lacks at least.
 -spec next(binary()) -> next().
 next(<<Length:32, Version, Op, Flags, _, Id:32, Deadline:32, Rest/binary>>) when
     Length >= ?HB_LINK_HEADER - 4, Length =< ?HB_LINK_FRAME_MAX
@@ -38,7 +38,7 @@ next(<<Length:32, _, Op, _, _, Id:32, _:32, _/binary>>) ->
 next(Bytes) ->
     {more, ?HB_LINK_HEADER - byte_size(Bytes)}.
 
-%% -doc The one term of a payload.  No atom is made, nothing is unpacked.
+%% @doc The one term of a payload.  No atom is made, nothing is unpacked.
 -spec decode(binary()) -> term().
 decode(<<131, 109, Size:32, Binary:Size/binary>>) ->
     Binary;
@@ -63,7 +63,7 @@ frame(Op, Flags, Id, Payload) ->
     Length = ?HB_LINK_HEADER - 4 + iolist_size(Payload),
     [<<Length:32, ?HB_LINK_VERSION, Op, (Flags bor ?HB_LINK_REPLY), 0, Id:32, 0:32>> | Payload].
 
-%% -doc A frame that answers nothing.
+%% @doc A frame that answers nothing.
 -spec pushed(byte(), iodata()) -> iodata().
 pushed(Op, Payload) ->
     [header(Op, iolist_size(Payload)) | Payload].
@@ -71,7 +71,7 @@ pushed(Op, Payload) ->
 header(Op, Size) ->
     <<(?HB_LINK_HEADER - 4 + Size):32, ?HB_LINK_VERSION, Op, 0, 0, 0:32, 0:32>>.
 
-%% -doc The frame of a message, in one piece that all links share and that holds nothing else in memory.
+%% @doc The frame of a message, in one piece that all links share and that holds nothing else in memory.
 -spec message(Topic :: binary(), Encoded :: binary()) -> binary().
 message(Topic, Encoded) ->
     Size = message_size(Topic, Encoded) - ?HB_LINK_HEADER,
@@ -84,7 +84,7 @@ message(Topic, Encoded) ->
 message_size(Topic, Encoded) ->
     ?HB_LINK_HEADER + 13 + byte_size(Topic) + byte_size(Encoded).
 
-%% -doc A payload cut into the parts of a reply, most often one.
+%% @doc A payload cut into the parts of a reply, most often one.
 -spec parts(iodata()) -> [iodata(), ...].
 parts(Payload) ->
     case iolist_size(Payload) =< ?HB_LINK_PART_MAX of
@@ -107,7 +107,7 @@ flatten(Binary, Tail) when is_binary(Binary) -> [Binary | Tail];
 flatten([], Tail) -> Tail;
 flatten([Head | Rest], Tail) -> flatten(Head, flatten(Rest, Tail)).
 
-%% -doc A stored value as a payload: a large one is not copied.
+%% @doc A stored value as a payload: a large one is not copied.
 -spec value(none | {ok, hornbeam_table:value()}) -> iodata().
 value(none) -> ?ATOM("none", 4);
 value({ok, Value}) -> [<<131>> | stored(Value)].
@@ -120,7 +120,7 @@ stored(N) ->
     <<131, Encoded/binary>> = term_to_binary(N),
     [Encoded].
 
-%% -doc The answers other than values.
+%% @doc The answers other than values.
 -spec answer(term()) -> iodata().
 answer(ok) -> ?ATOM("ok", 2);
 answer(true) -> ?ATOM("true", 4);
@@ -137,12 +137,12 @@ answer(Term) -> term_to_binary(Term).
 item(none) -> <<119, 4, "none">>;
 item({ok, Value}) -> stored(Value).
 
-%% -doc The payload of a list of Count items that are encoded already.
+%% @doc The payload of a list of Count items that are encoded already.
 -spec list(non_neg_integer(), iodata()) -> iodata().
 list(0, _Items) -> <<131, 106>>;
 list(Count, Items) -> [<<131, 108, Count:32>>, Items, <<106>>].
 
-%% -doc Keys as items of a list, in one piece.
+%% @doc Keys as items of a list, in one piece.
 -spec keys([binary()]) -> binary().
 keys(Keys) ->
     << <<109, (byte_size(Key)):32, Key/binary>> || Key <- Keys >>.

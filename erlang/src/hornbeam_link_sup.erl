@@ -14,12 +14,12 @@ start_link() ->
 start_links() ->
     supervisor:start_link({local, ?LINKS}, ?MODULE, links).
 
-%% -doc A process for an accepted connection.
+%% @doc A process for an accepted connection.
 -spec start_one(gen_tcp:socket()) -> {ok, pid()} | {error, term()}.
 start_one(Socket) ->
     supervisor:start_child(?LINKS, [Socket]).
 
-%% -doc Listens at Path from now on, where the application was started without a link.
+%% @doc Listens at Path from now on, where the application was started without a link.
 -spec listen(file:filename_all()) -> ok | {error, unicode:chardata()}.
 listen(Path) ->
     case application:get_env(hornbeam, link, undefined) of
@@ -37,7 +37,7 @@ listening({error, Reason}) ->
         _ -> {error, io_lib:format("~0tp", [Reason])}
     end.
 
-%% -doc Ends what listen/1 began.
+%% @doc Ends what listen/1 began.
 -spec unlisten(file:filename_all()) -> ok.
 unlisten(Path) ->
     try

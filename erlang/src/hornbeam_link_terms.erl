@@ -9,7 +9,7 @@
 
 -define(TERMS_MAX, 2000000).
 
-%% -doc Whether a term in the external format, without its version byte, may be decoded.
+%% @doc Whether a term in the external format, without its version byte, may be decoded.
 -spec check(binary()) -> ok.
 check(Bytes) ->
     scan(Bytes, 1, ?TERMS_MAX).

@@ -13,13 +13,13 @@
     ops := counters:counters_ref()
 }.
 
-%% -doc Makes the table; the calling process owns it.
+%% @doc Makes the table; the calling process owns it.
 -spec new() -> ok.
 new() ->
     ?MODULE = ets:new(?MODULE, [named_table, public, {write_concurrency, true}]),
     ok.
 
-%% -doc The calling process is a link to Peer from now on.
+%% @doc The calling process is a link to Peer from now on.
 -spec add(peer()) -> ok.
 add(Peer) ->
     true = ets:insert(?MODULE, {self(), hornbeam_clock:ms(), Peer}),
@@ -34,7 +34,7 @@ remove() ->
         error:badarg -> ok %% the table went first, with its supervisor
     end.
 
-%% -doc The links, oldest first, with the operations that each has asked for.
+%% @doc The links, oldest first, with the operations that each has asked for.
 -spec list() -> [#{binary() => binary() | integer()}].
 list() ->
     Now = hornbeam_clock:ms(),

@@ -7,7 +7,7 @@
 %% A reader that hangs costs lines, never time: no process waits for the log.
 -define(QUEUE, 500).
 
-%% -doc From now on the log goes to standard error only.
+%% @doc From now on the log goes to standard error only.
 -spec open(logger:level()) -> ok.
 open(Level) ->
     _ = [logger:remove_handler(Id) || Id <- logger:get_handler_ids()],

@@ -12,7 +12,7 @@
 -define(MAX, 10000).
 -define(CHARACTERS_MAX, 255).
 
-%% -doc Begins the count, unless the node has one: before there are requests, the
+%% @doc Begins the count, unless the node has one: before there are requests, the
 %% first of which, at once, would each begin one of their own.
 -spec init() -> ok.
 init() ->
@@ -21,12 +21,14 @@ init() ->
         _Counter -> ok
     end.
 
-%% -doc The atom of a name in UTF-8.
+%% @doc The atom of a name in UTF-8.
 %%
 %% Throws a refusal of the class limit when the node would have to make one
 %% atom too many.
 %%
+%% ```
 %%     lists = hornbeam_names:atom(<<"lists">>).
+%% '''
 -spec atom(binary()) -> atom().
 atom(Name) when is_binary(Name) ->
     try
@@ -39,12 +41,14 @@ atom(Name) when is_binary(Name) ->
 atom(_Name) ->
     hornbeam_error:throw(type, "a name is a string").
 
-%% -doc The term that a binary in the external format holds, 131 in front.
+%% @doc The term that a binary in the external format holds, 131 in front.
 %%
 %% Its atoms are admitted as by atom/1, all or none.  Funs, compressed terms,
 %% too many terms and terms too deep are refused.
 %%
+%% ```
 %%     [1, <<"a">>] = hornbeam_names:decode(term_to_binary([1, <<"a">>])).
+%% '''
 -spec decode(binary()) -> term().
 decode(<<131, Bytes/binary>> = Binary) ->
     ok = hornbeam_terms:check(Bytes),
@@ -66,12 +70,12 @@ retry(Binary) ->
             hornbeam_error:throw(protocol, "a term cannot be decoded: a map has a key twice, or a number is none")
     end.
 
-%% -doc How many atoms requests have made.
+%% @doc How many atoms requests have made.
 -spec made() -> non_neg_integer().
 made() ->
     atomics:get(counter(), 1).
 
-%% -doc How many they may make.
+%% @doc How many they may make.
 -spec max() -> non_neg_integer().
 max() ->
     application:get_env(hornbeam, names, ?MAX).

@@ -5,9 +5,11 @@
 
 -define(SHOWN, 3).
 
-%% -doc What to add to an error's text: the nearest of the known names, nothing if none is near.
+%% @doc What to add to an error's text: the nearest of the known names, nothing if none is near.
 %%
+%% ```
 %%     <<"; do you mean 'add'?">> = iolist_to_binary(hornbeam_near:hint(<<"ad">>, [<<"add">>, <<"get_user">>])).
+%% '''
 -spec hint(binary(), [binary()]) -> iodata().
 hint(Name, Known) ->
     Wanted = characters(Name),

@@ -8,7 +8,7 @@
 %% A child has a second, and its supervisor one for each after the other at worst.
 -define(END_MS, 5000).
 
-%% -doc Returns when nobody has these names any more; for a supervisor's init.
+%% @doc Returns when nobody has these names any more; for a supervisor's init.
 -spec await([atom()]) -> ok.
 await(Names) ->
     End = hornbeam_clock:ms() + ?END_MS,

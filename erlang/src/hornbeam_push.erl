@@ -30,7 +30,7 @@
 new() ->
     atomics:new(3, []).
 
-%% -doc Whether a message of so many bytes may be sent; then its cost is counted until written/2.
+%% @doc Whether a message of so many bytes may be sent; then its cost is counted until written/2.
 -spec admit(queue(), non_neg_integer()) -> boolean().
 admit(Queue, Bytes) ->
     case atomics:get(Queue, ?LOSING) of
@@ -49,17 +49,17 @@ admit(Queue, Bytes) ->
 cost(Bytes) ->
     Bytes + ?OVERHEAD.
 
-%% -doc Messages of this cost have gone.
+%% @doc Messages of this cost have gone.
 -spec written(queue(), non_neg_integer()) -> ok.
 written(Queue, Cost) ->
     atomics:sub(Queue, ?QUEUED, Cost).
 
-%% -doc Lets no message in from now on; called before a loss is counted.
+%% @doc Lets no message in from now on; called before a loss is counted.
 -spec full(queue()) -> ok.
 full(Queue) ->
     atomics:put(Queue, ?LOSING, 1).
 
-%% -doc The receiver learns that there is a count to take.  Whoever makes a count
+%% @doc The receiver learns that there is a count to take.  Whoever makes a count
 %% out of nothing tells it, and whoever found no place to count, as the queue is shut.
 -spec tell(pid(), binary(), first | more | nowhere) -> ok.
 tell(_Pid, _Topic, more) ->
@@ -68,13 +68,13 @@ tell(Pid, Topic, _) ->
     Pid ! {dropped, binary:copy(Topic)},
     ok.
 
-%% -doc Opens the queue; called after the count was taken.  A publisher that shuts it
+%% @doc Opens the queue; called after the count was taken.  A publisher that shuts it
 %% later counts later, and finds nothing there: it tells again.
 -spec resume(queue()) -> ok.
 resume(Queue) ->
     atomics:put(Queue, ?LOSING, 0).
 
-%% -doc The receiver learns, in the place where it is, that messages may have been lost that nobody counted.
+%% @doc The receiver learns, in the place where it is, that messages may have been lost that nobody counted.
 -spec gap(pid(), queue()) -> ok.
 gap(Pid, Queue) ->
     case atomics:add_get(Queue, ?GAPS, 1) =< ?GAPS_MAX of

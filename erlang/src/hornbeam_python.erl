@@ -33,7 +33,7 @@
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
-%% -doc The client of Link has the function from now on.
+%% @doc The client of Link has the function from now on.
 -spec provide(binary(), pid(), hornbeam_tasks:load()) -> ok.
 provide(Name, Link, Load) when is_binary(Name), Name =/= <<>>, byte_size(Name) =< 255 ->
     case gen_server:call(?MODULE, {provide, binary:copy(Name), Link, Load}) of
@@ -43,7 +43,7 @@ provide(Name, Link, Load) when is_binary(Name), Name =/= <<>>, byte_size(Name) =
 provide(_Name, _Link, _Load) ->
     hornbeam_error:throw(value, "the name of a function has 1 to 255 bytes").
 
-%% -doc It has it no longer; what is under way goes on.
+%% @doc It has it no longer; what is under way goes on.
 -spec withdraw(binary(), pid()) -> ok.
 withdraw(Name, Link) ->
     gen_server:call(?MODULE, {withdraw, Name, Link}).
@@ -55,12 +55,12 @@ has(Name) ->
         _ -> false
     end.
 
-%% -doc The functions that some client has, sorted.
+%% @doc The functions that some client has, sorted.
 -spec names() -> [binary()].
 names() ->
     lists:usort(ets:select(?TABLE, [{{{'$1', '_'}, '_'}, [], ['$1']}])).
 
-%% -doc Calls a function with a list of arguments and returns what it returns.
+%% @doc Calls a function with a list of arguments and returns what it returns.
 %% Raises error({python_error, Type, Text}) with its exception, and throws refusals.
 -spec call(binary(), [term()], timeout()) -> term().
 call(Name, Args, Timeout) when is_list(Args) ->
@@ -71,7 +71,7 @@ call(Name, Args, Timeout) when is_list(Args) ->
 call(_Name, _Args, _Timeout) ->
     hornbeam_error:throw(type, "the arguments of a call are a list").
 
-%% -doc The reply to a client that calls a function: the result goes through as it came.
+%% @doc The reply to a client that calls a function: the result goes through as it came.
 -spec reply(binary(), binary(), timeout()) -> iodata().
 reply(Name, Args, Timeout) ->
     case run(Name, Args, Timeout) of
@@ -79,7 +79,7 @@ reply(Name, Args, Timeout) ->
         {raised, Type, Text, Traceback} -> term_to_binary({raised, error, {python_error, Type, Text}, Traceback})
     end.
 
-%% -doc Calls a function and forgets it; what it raises is logged.
+%% @doc Calls a function and forgets it; what it raises is logged.
 -spec cast(binary(), binary()) -> ok.
 cast(Name, Args) ->
     hornbeam_casts:start(hornbeam_error:key(Name), byte_size(Args), fun() ->

@@ -8,12 +8,12 @@
 %% For the port of a node that its epmd knows.
 -define(CONNECT_MS, 1000).
 
-%% -doc What to say where this node has no distribution.
+%% @doc What to say where this node has no distribution.
 -spec alone(binary()) -> iodata().
 alone(Name) ->
     ["cannot reach ", Name, ": this node has no distribution; erlang.node in the configuration gives it a name"].
 
-%% -doc Whether this node may connect to that one at all: throws what is wrong with its name.
+%% @doc Whether this node may connect to that one at all: throws what is wrong with its name.
 -spec check(node()) -> ok.
 check(Node) ->
     case lists:member(Node, nodes(connected)) of
@@ -30,7 +30,7 @@ mixed(Node, Theirs, Ours) ->
 
 long(Host) -> lists:member($., Host) orelse lists:member($:, Host).
 
-%% -doc Why an attempt of Ms milliseconds to connect has failed; it can always say something.
+%% @doc Why an attempt of Ms milliseconds to connect has failed; it can always say something.
 -spec cause(node(), non_neg_integer()) -> binary().
 cause(Node, Ms) ->
     Text =

@@ -9,7 +9,7 @@
 
 -compile({no_auto_import, [node/0, nodes/0]}).
 
-%% -doc From now on these are the patterns of rpc.allow.
+%% @doc From now on these are the patterns of rpc.allow.
 -spec configure([binary()]) -> ok.
 configure(Patterns) ->
     persistent_term:put(?MODULE, hornbeam_rpc_allow:new(Patterns)).
@@ -18,12 +18,12 @@ configure(Patterns) ->
 node() ->
     atom_to_binary(erlang:node()).
 
-%% -doc The nodes that this one is connected to, sorted.
+%% @doc The nodes that this one is connected to, sorted.
 -spec nodes() -> [binary()].
 nodes() ->
     lists:sort([atom_to_binary(Node) || Node <- erlang:nodes()]).
 
-%% -doc The reply to a client that calls a function of a node.
+%% @doc The reply to a client that calls a function of a node.
 -spec reply(binary(), binary(), binary(), binary()) -> iodata().
 reply(Node, Module, Function, Binary) ->
     {Target, M, F, Arguments} = admit(Node, Module, Function, Binary),
@@ -34,7 +34,7 @@ reply(Node, Module, Function, Binary) ->
         end,
     hornbeam_calls:reply(Result, [Module, $:, Function]).
 
-%% -doc The reply to a client that does not wait for the call.
+%% @doc The reply to a client that does not wait for the call.
 -spec cast_reply(binary(), binary(), binary(), binary()) -> iodata().
 cast_reply(Node, Module, Function, Binary) ->
     ok =
@@ -47,7 +47,7 @@ cast_reply(Node, Module, Function, Binary) ->
         end,
     hornbeam_link_codec:answer(ok).
 
-%% -doc What to say when the answer has not come in time.
+%% @doc What to say when the answer has not come in time.
 -spec late(binary(), binary(), binary()) -> fun((timeout()) -> iodata()).
 late(Node, Module, Function) ->
     fun(Ms) ->

@@ -10,11 +10,13 @@
 %% The text between the stars.
 -type part() :: [binary(), ...].
 
-%% -doc The rules that patterns make; any one of them allows.
+%% @doc The rules that patterns make; any one of them allows.
 %%
+%% ```
 %%     Rules = hornbeam_rpc_allow:new([<<"*:shop_*:get">>]),
 %%     true = hornbeam_rpc_allow:allows(Rules, <<"a@b">>, <<"shop_db">>, <<"get">>),
 %%     false = hornbeam_rpc_allow:allows(Rules, <<"a@b">>, <<"os">>, <<"cmd">>).
+%% '''
 -spec new([binary()]) -> rules().
 new(Patterns) ->
     Rules = lists:map(fun rule/1, Patterns),
@@ -36,7 +38,7 @@ rule(Pattern) ->
 
 stars(Part) -> binary:split(Part, <<"*">>, [global]).
 
-%% -doc Whether a call is allowed.
+%% @doc Whether a call is allowed.
 -spec allows(rules(), Node :: binary(), Module :: binary(), Function :: binary()) -> boolean().
 allows(all, _Node, _Module, _Function) ->
     true;

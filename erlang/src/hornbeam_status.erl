@@ -3,7 +3,7 @@
 
 -export([map/0, vsn/0]).
 
-%% -doc Figures of the state, the links and the node; names are binaries.
+%% @doc Figures of the state, the links and the node; names are binaries.
 -spec map() -> #{binary() => term()}.
 map() ->
     #{
@@ -24,7 +24,7 @@ map() ->
         <<"links">> => hornbeam_links:list()
     }.
 
-%% -doc The release of the application.
+%% @doc The release of the application.
 -spec vsn() -> binary().
 vsn() ->
     {ok, Vsn} = application:get_key(hornbeam, vsn),

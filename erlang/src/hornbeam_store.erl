@@ -78,7 +78,7 @@ delete(Key) ->
         (_Row) -> {true, drop}
     end).
 
-%% -doc Ttl applies when this makes the key.
+%% @doc Ttl applies when this makes the key.
 -spec incr(key(), integer(), ttl()) -> integer().
 incr(Key, Delta, Ttl) when is_integer(Delta) ->
     check_ttl(Ttl),
@@ -109,7 +109,7 @@ set_multi(Pairs, Ttl) ->
      || {Key, Value} <- Pairs
     ]).
 
-%% -doc Version 0 makes the key; any other keeps its time to live.
+%% @doc Version 0 makes the key; any other keeps its time to live.
 -spec cas(key(), value(), non_neg_integer()) -> boolean().
 cas(Key, Value, 0) ->
     add(Key, Value, 0);
@@ -124,7 +124,7 @@ cas(Key, Value, Version) when is_integer(Version), Version > 0 ->
 cas(_Key, _Value, _Version) ->
     hornbeam_error:throw(value, "a version is an integer, 0 or more").
 
-%% -doc Changes when a key expires, not its version.
+%% @doc Changes when a key expires, not its version.
 -spec expire(key(), ttl()) -> boolean().
 expire(Key, Ttl) ->
     Expires = hornbeam_clock:expires(check_ttl(Ttl)),
@@ -133,7 +133,7 @@ expire(Key, Ttl) ->
         ({_, Value, Version, _}) -> {true, {put, Value, Version, Expires}}
     end).
 
-%% -doc The keys that start with Prefix, sorted, at most Limit (0: all).
+%% @doc The keys that start with Prefix, sorted, at most Limit (0: all).
 -spec keys(binary(), non_neg_integer()) -> [key()].
 keys(Prefix, Limit) ->
     {Keys, _} = keys_from(keys_start(Prefix), Prefix, case Limit of 0 -> infinity; _ -> Limit end),
@@ -145,7 +145,7 @@ keys_start(Prefix) when is_binary(Prefix) ->
 keys_start(_Prefix) ->
     hornbeam_error:throw(type, "a prefix is a binary").
 
-%% -doc At most Count keys from a place in the order on, and the place behind them.
+%% @doc At most Count keys from a place in the order on, and the place behind them.
 -spec keys_from(cursor(), binary(), pos_integer() | infinity) -> {[key()], cursor() | done}.
 keys_from({at, Key}, Prefix, Count) ->
     keys_from(Key, Prefix, Count, []);

@@ -30,7 +30,7 @@
 start_link() ->
     supervisor:start_link({local, ?MODULE}, ?MODULE, []).
 
-%% -doc Adds the last child, hornbeam_attached.
+%% @doc Adds the last child, hornbeam_attached.
 -spec attach(term()) -> {ok, pid()} | {error, term()}.
 attach(Arg) ->
     Child = #{

@@ -19,7 +19,7 @@
 start_link() ->
     gen_server:start_link({local, ?MODULE}, ?MODULE, [], []).
 
-%% -doc Whether expired keys have given place now.
+%% @doc Whether expired keys have given place now.
 -spec make_room() -> boolean().
 make_room() ->
     try

@@ -28,7 +28,7 @@
 -define(TABLE, hornbeam_state).
 -define(IS_64(N), (N >= -16#8000000000000000 andalso N =< 16#7fffffffffffffff)).
 
-%% -doc Makes the table; the calling process owns it.
+%% @doc Makes the table; the calling process owns it.
 -spec new() -> ok.
 new() ->
     ?TABLE = ets:new(?TABLE, [
@@ -37,7 +37,7 @@ new() ->
     ]),
     ok.
 
-%% -doc The row of a key that is there now.
+%% @doc The row of a key that is there now.
 -spec read(key()) -> none | row().
 read(Key) ->
     case ets:lookup(?TABLE, Key) of
@@ -60,7 +60,7 @@ read(Key) ->
             end
     end.
 
-%% -doc Replaces the row of a key by what Fun makes of it, however many others write meanwhile.
+%% @doc Replaces the row of a key by what Fun makes of it, however many others write meanwhile.
 -spec update(key(), fun((none | row()) -> {Result, change()})) -> Result.
 update(Key, Fun) ->
     Row = unlocked(Key, 0),
@@ -74,7 +74,7 @@ change(_Key, keep) -> keep;
 change(_Key, drop) -> none;
 change(Key, {put, Value, Version, Expires}) -> {Key, Value, Version, Expires}.
 
-%% -doc Adds to a counter that is there, in one step: its new value, or none
+%% @doc Adds to a counter that is there, in one step: its new value, or none
 %% where that is not possible (absent, no integer, locked, above 64 bits).
 %%
 %% Once it has counted it never says none: until somebody has taken an expired
@@ -96,7 +96,7 @@ count(Key, Delta) ->
             none
     end.
 
-%% -doc Puts all rows or, beyond a limit, none; nobody sees only some of them.
+%% @doc Puts all rows or, beyond a limit, none; nobody sees only some of them.
 -spec replace_all([{key(), value(), non_neg_integer()}]) -> ok.
 replace_all(Rows) ->
     %% One order for all, so that two never wait for each other.
@@ -178,12 +178,12 @@ wait(Row, Tries) ->
         false -> receive after 1 -> ok end
     end.
 
-%% -doc Unlocks a row whose locker is dead; false if it lives.
+%% @doc Unlocks a row whose locker is dead; false if it lives.
 -spec drop_dead_lock(row()) -> boolean().
 drop_dead_lock({_, _, {locked, Pid, _}, _} = Row) ->
     (not is_process_alive(Pid)) andalso unlock(Row).
 
-%% -doc Takes out a row that has expired, unless it was changed meanwhile.
+%% @doc Takes out a row that has expired, unless it was changed meanwhile.
 -spec drop_expired(row()) -> boolean().
 drop_expired(Row) ->
     write(Row, none) andalso
@@ -247,12 +247,12 @@ count_ttl(_Row) -> 1.
 
 count_ttls(Rows) -> lists:sum([count_ttl(Row) || Row <- Rows]).
 
-%% -doc The first key in order that is above Key.
+%% @doc The first key in order that is above Key.
 -spec next(key()) -> key() | '$end_of_table'.
 next(Key) ->
     ets:next(?TABLE, Key).
 
-%% -doc A batch of the rows with a time to live or a lock: rows that have
+%% @doc A batch of the rows with a time to live or a lock: rows that have
 %% expired by Now or are locked whole, of the others the moment of expiry.
 -spec expired(start | term(), integer()) -> {[row() | integer()], term()} | '$end_of_table'.
 expired(start, Now) ->
@@ -264,7 +264,7 @@ expired(start, Now) ->
 expired(Continuation, _Now) ->
     ets:select(Continuation).
 
-%% -doc The bytes that the table itself takes.
+%% @doc The bytes that the table itself takes.
 -spec memory() -> non_neg_integer().
 memory() ->
     ets:info(?TABLE, memory) * erlang:system_info(wordsize).

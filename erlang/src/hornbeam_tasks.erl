@@ -34,7 +34,7 @@ new() ->
 load(#tasks{load = Load}) ->
     Load.
 
-%% -doc How many are under way, or on their way to the link.
+%% @doc How many are under way, or on their way to the link.
 -spec count(load()) -> integer().
 count(Load) ->
     counters:get(Load, ?COUNT).
@@ -43,7 +43,7 @@ count(Load) ->
 bytes(Load) ->
     counters:get(Load, ?BYTES).
 
-%% -doc Gives a link a task; the answer is {ReplyTo, Outcome}, Outcome a refusal too.
+%% @doc Gives a link a task; the answer is {ReplyTo, Outcome}, Outcome a refusal too.
 -spec send(pid(), load(), task()) -> ok.
 send(Link, Load, #{args := Args} = Task) ->
     ok = counters:add(Load, ?COUNT, 1),
@@ -51,13 +51,13 @@ send(Link, Load, #{args := Args} = Task) ->
     Link ! {task, Task},
     ok.
 
-%% -doc Nobody waits for that one any more.
+%% @doc Nobody waits for that one any more.
 -spec give_up(pid(), id()) -> ok.
 give_up(Link, Id) ->
     Link ! {task_over, Id},
     ok.
 
-%% -doc The frame that asks the client.
+%% @doc The frame that asks the client.
 -spec start(task(), tasks()) -> {iodata(), tasks()}.
 start(#{id := Id, reply_to := ReplyTo, caller := Caller, name := Name, args := Args, until := Until}, Tasks) ->
     #tasks{running = Running, callers = Callers} = Tasks,
@@ -71,7 +71,7 @@ start(#{id := Id, reply_to := ReplyTo, caller := Caller, name := Name, args := A
 left(infinity) -> 0;
 left(Until) -> max(1, Until - hornbeam_clock:ms()).
 
-%% -doc What the client says of one, which may have been given up meanwhile.
+%% @doc What the client says of one, which may have been given up meanwhile.
 -spec ran(term(), tasks()) -> tasks().
 ran({Id, Outcome}, Tasks) when is_integer(Id) ->
     case take(Id, Tasks) of
@@ -91,7 +91,7 @@ outcome({raised, Type, Text, Traceback} = Outcome) when is_binary(Type), is_bina
 outcome(_Other) ->
     {refused, protocol, <<"the client's answer is neither a result nor an exception">>}.
 
-%% -doc The frame that tells the client to stop it; none where it is over.
+%% @doc The frame that tells the client to stop it; none where it is over.
 -spec stop(id(), tasks()) -> {iodata(), tasks()} | none.
 stop(Id, Tasks) ->
     case take(Id, Tasks) of
@@ -99,7 +99,7 @@ stop(Id, Tasks) ->
         none -> none
     end.
 
-%% -doc The same for whoever's end that is.
+%% @doc The same for whoever's end that is.
 -spec gone(Monitor :: reference(), tasks()) -> {iodata(), tasks()} | none.
 gone(Monitor, #tasks{callers = Callers} = Tasks) ->
     case Callers of

@@ -10,12 +10,12 @@
 -define(DEPTH_MAX, 512).
 -define(TERMS_MAX, 2000000).
 
-%% -doc Whether a term, without its version byte, may be decoded, its atoms aside.
+%% @doc Whether a term, without its version byte, may be decoded, its atoms aside.
 -spec check(binary()) -> ok.
 check(Bytes) ->
     walk(Bytes, 1, [], ?DEPTH_MAX, ?TERMS_MAX, skip).
 
-%% -doc The names, in UTF-8, of the atoms of a term that check/1 has passed.
+%% @doc The names, in UTF-8, of the atoms of a term that check/1 has passed.
 -spec atoms(binary()) -> [binary()].
 atoms(Bytes) ->
     walk(Bytes, 1, [], ?DEPTH_MAX, ?TERMS_MAX, []).

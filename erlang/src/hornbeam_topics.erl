@@ -39,7 +39,7 @@
 %% Rows that are read at once: the heap of a publisher does not grow with its subscribers.
 -define(CHUNK, 1000).
 
-%% -doc Makes the tables; the calling process owns them.
+%% @doc Makes the tables; the calling process owns them.
 -spec new() -> ok.
 new() ->
     Shared = [named_table, public, {read_concurrency, true}],
@@ -50,7 +50,7 @@ new() ->
     ?SOURCES = ets:new(?SOURCES, [set | Shared]),
     persistent_term:put(?MODULE, counters:new(1, [write_concurrency])).
 
-%% -doc Refuses what cannot be a topic by its size or type.
+%% @doc Refuses what cannot be a topic by its size or type.
 -spec check(term()) -> ok.
 check(Topic) when is_binary(Topic), Topic =/= <<>>, byte_size(Topic) =< 1024 ->
     ok;
@@ -59,7 +59,7 @@ check(Topic) when is_binary(Topic) ->
 check(_Topic) ->
     hornbeam_error:throw(type, "a topic is a binary").
 
-%% -doc Refuses a topic that is no text.
+%% @doc Refuses a topic that is no text.
 -spec valid(topic()) -> ok.
 valid(Topic) ->
     case unicode:bin_is_7bit(Topic) orelse unicode:characters_to_binary(Topic) =:= Topic of
@@ -67,7 +67,7 @@ valid(Topic) ->
         false -> hornbeam_error:throw(value, "a topic must be UTF-8 text")
     end.
 
-%% -doc The bytes without the frame that they may be a part of.
+%% @doc The bytes without the frame that they may be a part of.
 -spec own(binary()) -> binary().
 own(Binary) ->
     case binary:referenced_byte_size(Binary) > byte_size(Binary) of
@@ -75,7 +75,7 @@ own(Binary) ->
         false -> Binary
     end.
 
-%% -doc The subscribers of this node, in pieces.
+%% @doc The subscribers of this node, in pieces.
 -spec subscribers(topic()) -> {[row()], term()} | '$end_of_table'.
 subscribers(Topic) ->
     ets:select(?ROWS, [{{{Topic, '$1'}, '$2', '$3', '_'}, [], [{{'$1', '$2', '$3'}}]}], ?CHUNK).
@@ -84,7 +84,7 @@ subscribers(Topic) ->
 more_subscribers(Continuation) ->
     ets:select(Continuation).
 
-%% -doc Subscribers of this node, Erlang processes among them, and what the other nodes announced.
+%% @doc Subscribers of this node, Erlang processes among them, and what the other nodes announced.
 -spec totals(topic()) -> {non_neg_integer(), non_neg_integer(), non_neg_integer()}.
 totals(Topic) ->
     case ets:lookup(?TOTALS, Topic) of
@@ -92,7 +92,7 @@ totals(Topic) ->
         [] -> {0, 0, 0}
     end.
 
-%% -doc Every topic with its subscribers in the whole cluster, and how many messages were
+%% @doc Every topic with its subscribers in the whole cluster, and how many messages were
 %% dropped here for clients that did not read; sorted.
 -spec list() -> [{topic(), pos_integer(), non_neg_integer()}].
 list() ->
@@ -102,7 +102,7 @@ list() ->
         ])
     ).
 
-%% -doc Figures for the status, those of this node; dropped only grows.
+%% @doc Figures for the status, those of this node; dropped only grows.
 -spec info() -> #{atom() => non_neg_integer()}.
 info() ->
     ets:foldl(
@@ -116,7 +116,7 @@ info() ->
         ?TOTALS
     ).
 
-%% -doc Pid has Count subscribers of the topic; what it had before, and what the topic has now.
+%% @doc Pid has Count subscribers of the topic; what it had before, and what the topic has now.
 -spec put(topic(), pid(), pos_integer(), none | hornbeam_push:queue()) ->
     {Before :: non_neg_integer(), Local :: pos_integer()}.
 put(Topic, Pid, Count, Queue) ->
@@ -130,7 +130,7 @@ put(Topic, Pid, Count, Queue) ->
             {0, total(Topic, Count, process(Queue))}
     end.
 
-%% -doc Pid has none any more; none if it had none.
+%% @doc Pid has none any more; none if it had none.
 -spec remove(topic(), pid()) -> none | {Before :: pos_integer(), Local :: non_neg_integer()}.
 remove(Topic, Pid) ->
     case ets:take(?ROWS, {Topic, Pid}) of
@@ -154,7 +154,7 @@ forget(Topic, 0, 0) ->
 forget(_Topic, _Local, _Remote) ->
     ok.
 
-%% -doc The other nodes have so many more, or fewer, subscribers of the topic.
+%% @doc The other nodes have so many more, or fewer, subscribers of the topic.
 -spec announced(topic(), integer()) -> ok.
 announced(_Topic, 0) ->
     ok;
@@ -162,17 +162,17 @@ announced(Topic, Delta) ->
     [Local, Remote] = ets:update_counter(?TOTALS, Topic, [{?LOCAL, 0}, {?REMOTE, Delta}], {Topic, 0, 0, 0, 0}),
     forget(Topic, Local, Remote).
 
-%% -doc Every subscription, for a hub that starts.
+%% @doc Every subscription, for a hub that starts.
 -spec subscriptions() -> [{topic(), pid(), none | hornbeam_push:queue()}].
 subscriptions() ->
     ets:select(?ROWS, [{{{'$1', '$2'}, '_', '$3', '_'}, [], [{{'$1', '$2', '$3'}}]}]).
 
-%% -doc Every topic that somebody here or elsewhere had.
+%% @doc Every topic that somebody here or elsewhere had.
 -spec known() -> [topic()].
 known() ->
     ets:select(?TOTALS, [{{'$1', '_', '_', '_', '_'}, [], ['$1']}]).
 
-%% -doc What this node announces: its topics with their subscribers.
+%% @doc What this node announces: its topics with their subscribers.
 -spec local() -> [{topic(), pos_integer()}].
 local() ->
     ets:select(?TOTALS, [{{'$1', '$2', '_', '_', '_'}, [{'>', '$2', 0}], [{{'$1', '$2'}}]}]).
@@ -181,7 +181,7 @@ local() ->
 size() ->
     ets:info(?ROWS, size).
 
-%% -doc The totals again from the subscriptions: a hub may have died between a row and its
+%% @doc The totals again from the subscriptions: a hub may have died between a row and its
 %% total.  What was dropped stays; the other nodes are to announce theirs again.
 -spec recount(topic()) -> Local :: non_neg_integer().
 recount(Topic) ->
@@ -193,13 +193,13 @@ recount(Topic) ->
     forget(Topic, Local, 0),
     Local.
 
-%% -doc A message is not sent to a link, as its queue is full.
+%% @doc A message is not sent to a link, as its queue is full.
 -spec drop(topic(), pid(), hornbeam_push:queue()) -> ok.
 drop(Topic, Pid, Queue) ->
     ok = hornbeam_push:full(Queue),
     missed(Topic, Pid, 1).
 
-%% -doc So many messages do not come to a link.
+%% @doc So many messages do not come to a link.
 -spec missed(topic(), pid(), pos_integer()) -> ok.
 missed(Topic, Pid, Count) ->
     try ets:update_counter(?ROWS, {Topic, Pid}, {?DROPPED, Count}) of
@@ -215,7 +215,7 @@ missed(Topic, Pid, Count) ->
         error:badarg -> ok
     end.
 
-%% -doc How many messages of the topic were dropped for Pid; from now on none were.
+%% @doc How many messages of the topic were dropped for Pid; from now on none were.
 -spec dropped(topic(), pid()) -> non_neg_integer().
 dropped(Topic, Pid) ->
     try
@@ -225,7 +225,7 @@ dropped(Topic, Pid) ->
         error:badarg -> 0
     end.
 
-%% -doc Who carries to another node; none while its hub is not known here.
+%% @doc Who carries to another node; none while its hub is not known here.
 -spec courier(node()) -> none | {pid(), hornbeam_push:queue(), Hub :: pid()}.
 courier(Node) ->
     case ets:lookup(?COURIERS, Node) of
@@ -244,7 +244,7 @@ remove_courier(Node, Courier) ->
     _ = ets:select_delete(?UNDELIVERED, [{{{Courier, '_'}, '_'}, [], [true]}]),
     ok.
 
-%% -doc As drop/3, for the subscribers of another node.
+%% @doc As drop/3, for the subscribers of another node.
 -spec drop_for_node(topic(), Courier :: pid(), hornbeam_push:queue()) -> ok.
 drop_for_node(Topic, Courier, Queue) ->
     ok = hornbeam_push:full(Queue),
@@ -261,7 +261,7 @@ dropped_for_node(Topic, Courier) ->
         [] -> 0
     end.
 
-%% -doc Who carries a node's messages to this one, as far as its hub was told; lost: who did has gone.
+%% @doc Who carries a node's messages to this one, as far as its hub was told; lost: who did has gone.
 -spec source(node()) -> none | lost | pid().
 source(Node) ->
     case ets:lookup(?SOURCES, Node) of
@@ -269,7 +269,7 @@ source(Node) ->
         [] -> none
     end.
 
-%% -doc The nodes whose messages are carried to this one.
+%% @doc The nodes whose messages are carried to this one.
 -spec sources() -> [node()].
 sources() ->
     ets:select(?SOURCES, [{{'$1', '$2'}, [{is_pid, '$2'}], ['$1']}]).

@@ -41,6 +41,7 @@ all() ->
         erlang_code_gets_exceptions_as_they_were,
         a_call_of_erlang_code_is_killed_at_its_timeout,
         without_the_application_the_error_says_so,
+        every_function_of_the_api_is_documented,
         the_examples_of_the_documentation_run
     ].
 
@@ -532,13 +533,30 @@ without_the_application_the_error_says_so(_Config) ->
         ]
     ].
 
+%% As edoc reads it, an example with each.
+every_function_of_the_api_is_documented(_Config) ->
+    [
+        begin
+            {ok, Text} = file:read_file(filename:join([os:getenv("HORNBEAM_SOURCE"), "erlang/src", [Module, ".erl"]])),
+            {match, Specs} = re:run(Text, "^((?:%%.*\n)*)-spec (\\w+)", [multiline, global, {capture, [1, 2], binary}]),
+            Exported = [atom_to_binary(F) || {F, _} <- (list_to_atom(Module)):module_info(exports), F =/= module_info],
+            Documented = [Name || [Comment, Name] <- Specs, is_documented(Comment)],
+            {Module, []} = {Module, Exported -- Documented}
+        end
+     || Module <- ["hornbeam", "hornbeam_pubsub", "hornbeam_state"]
+    ].
+
+is_documented(Comment) ->
+    re:run(Comment, "^%% @private ") =/= nomatch orelse
+        re:run(Comment, "^%% @doc .*\n%% ```\n%% {5}.*^%% '''\n", [multiline, dotall]) =/= nomatch.
+
 the_examples_of_the_documentation_run(_Config) ->
     Comments = [
         Example
      || Module <- ["hornbeam", "hornbeam_names", "hornbeam_near", "hornbeam_pubsub", "hornbeam_rpc_allow", "hornbeam_state"],
         Example <- blocks("erlang/src/" ++ Module ++ ".erl", "^%% {5}(.*)$")
     ],
-    true = length(Comments) >= 41,
+    true = length(Comments) >= 42,
     Page = blocks("man/hornbeam.3", "^((?!\\.|.*(import|except|try:|call\\(')).*)$"),
     true = length(Page) >= 3,
     lists:foreach(fun run/1, Comments ++ Page).
