@@ -174,6 +174,8 @@ add_configuration(struct arguments *args, const struct cli *cli, const char *app
 	add_addresses(args, cli, cwd);
 	add_list(args, cli, "python.path", "python-path", cwd);
 	add_list(args, cli, "erlang.code_path", "erlang-path", NULL);
+	/* Who presses Ctrl-C, or saves, waits for the page that he has open himself. */
+	add_set(args, hb_xstrdup("timeouts.graceful=3s"));
 	add_set(args, hb_xasprintf("workers=%s", cli_flag(cli, "workers") ? cli_option(cli, "workers") : "1"));
 	if (cli_flag(cli, "threads"))
 		add_set(args, hb_xasprintf("threads=%s", cli_option(cli, "threads")));

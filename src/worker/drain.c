@@ -37,6 +37,19 @@ close_idle(struct hb_worker *w)
 	}
 }
 
+/* They have no end of their own to wait for, and their clients can go elsewhere at once. */
+static void
+close_websockets(struct hb_worker *w)
+{
+	struct hb_conn *c, *next;
+
+	for (c = TAILQ_FIRST(&w->conns); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, all);
+		if (hb_websocket_accepted(c) && c->state == HB_CONN_RUNNING)
+			hb_websocket_end(c, HB_WS_GOING_AWAY);
+	}
+}
+
 /* Whatever goes on has had its time. */
 static void
 cut(struct hb_worker *w)
@@ -93,14 +106,25 @@ hb_drain_init(struct hb_worker *w)
 	evtimer_assign(&w->idle_grace, w->base, on_idle_grace, w);
 }
 
+/* Nobody takes over. */
+static void
+leave(struct hb_worker *w)
+{
+	hb_worker_wake(w);
+	w->stopping = true;
+	w->gently = false;
+	close_idle(w);
+	close_websockets(w);
+}
+
 void
 hb_drain_begin(struct hb_worker *w, bool gently)
 {
 	struct timeval tv = milliseconds(w->config->timeouts.graceful), grace = milliseconds(IDLE_GRACE_MS);
 
 	if (w->draining) {
-		if (w->gently && !gently)
-			on_idle_grace(-1, 0, w);
+		if (!w->stopping && !gently)
+			leave(w);
 		return;
 	}
 	hb_info("worker: draining: %zu connections are open", w->conns_count);
@@ -110,7 +134,7 @@ hb_drain_begin(struct hb_worker *w, bool gently)
 	if (gently)
 		event_add(&w->idle_grace, &grace);
 	else
-		close_idle(w);
+		leave(w);
 	event_add(&w->graceful, &tv);
 }
 

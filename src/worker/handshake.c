@@ -141,5 +141,7 @@ hb_websocket_accept(struct hb_conn *c, struct hb_py_text subprotocol, const stru
 		hb_conn_note(c, HB_PY_READABLE); /* receive looks at it */
 	hb_conn_watch_input(c);
 	hb_conn_touch(c);
+	if (c->worker->stopping)
+		hb_websocket_end(c, HB_WS_GOING_AWAY);
 	return 0;
 }

@@ -105,6 +105,7 @@ struct hb_worker {
 	bool retiring;      /* it has asked */
 	atomic_bool draining;
 	bool gently;       /* idle connections are kept for a while */
+	bool stopping;     /* the server ends: nobody takes over */
 	bool cutting;      /* it is up: what goes on is ended */
 	int64_t stacks_again; /* not logged before */
 	struct hb_watchdog *watchdog;

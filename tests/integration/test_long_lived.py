@@ -3,6 +3,7 @@
 import contextlib
 import json
 import signal
+import threading
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from ws_client import Client
 
 APPS = {
     "a.py": """
-import asyncio
+import asyncio, pathlib
 
 async def events(send):
     await send({'type': 'http.response.start', 'status': 200, 'headers': [(b'content-type', b'text/event-stream')]})
@@ -22,8 +23,13 @@ async def events(send):
     finally:
         print('events: cleaned up', flush=True)
 
-async def socket(receive, send):
+async def socket(path, receive, send):
     assert (await receive())['type'] == 'websocket.connect'
+    if path == '/a/late':
+        late = pathlib.Path(__file__).with_name('late')
+        late.touch()
+        while late.exists():
+            await asyncio.sleep(0.01)
     await send({'type': 'websocket.accept'})
     while True:
         message = await receive()
@@ -34,7 +40,7 @@ async def socket(receive, send):
 
 async def application(scope, receive, send):
     if scope['type'] == 'websocket':
-        return await socket(receive, send)
+        return await socket(scope['path'], receive, send)
     if scope['path'] == '/a/events':
         return await events(send)
     if scope['path'] == '/a/fail':
@@ -96,22 +102,52 @@ def begin_to_end(d, how):
         assert d.hornbeam("reload").returncode == 0
 
 
-@pytest.mark.parametrize("how", ["reload", "stop"])
-def test_websockets_get_1001_at_the_graceful_timeout(how):
+def test_at_a_reload_websockets_get_1001_at_the_graceful_timeout():
     with serving() as d, Client(d.connect(timeout=30 * SLOW), path="/a/ws") as c:
         c.text("one")
         assert c.message() == "ONE"
         begin = time.monotonic()
-        begin_to_end(d, how)
+        begin_to_end(d, "reload")
         c.text("two")
         assert c.message() == "TWO"
         assert c.closed()[0] == 1001
         assert time.monotonic() - begin > 0.9
         eventually(lambda: "socket: disconnected with 1001" in d.output())
-        if how == "reload":
-            assert d.get("/a").text == "plain"
-        else:
-            assert d.wait() == 0
+        assert d.get("/a").text == "plain"
+
+
+def test_at_a_stop_websockets_get_1001_at_once():
+    with serving(graceful="1h") as d, Client(d.connect(timeout=30 * SLOW), path="/a/ws") as c:
+        c.text("one")
+        assert c.message() == "ONE"
+        begin_to_end(d, "stop")
+        assert c.closed()[0] == 1001
+        assert d.wait() == 0
+        assert "socket: disconnected with 1001" in d.output()
+
+
+def test_a_stop_in_the_middle_of_a_reload_closes_the_old_workers_websockets_too():
+    with serving(graceful="1h") as d, Client(d.connect(timeout=30 * SLOW), path="/a/ws") as c:
+        begin_to_end(d, "reload")
+        c.text("still served")
+        assert c.message() == "STILL SERVED"
+        begin_to_end(d, "stop")
+        assert c.closed()[0] == 1001
+        assert d.wait() == 0
+
+
+def test_a_websocket_that_is_accepted_while_the_server_stops_gets_1001_at_once():
+    with serving(graceful="1h") as d, d.connect(timeout=30 * SLOW) as s:
+        shaking = threading.Thread(target=lambda: ended.append(Client(s, path="/a/late").closed()[0]))
+        ended = []
+        shaking.start()
+        eventually((d.dir / "app" / "late").exists)
+        begin_to_end(d, "stop")
+        eventually(lambda: "worker: draining" in d.log())
+        (d.dir / "app" / "late").unlink()
+        shaking.join(30 * SLOW)
+        assert ended == [1001]
+        assert d.wait() == 0
 
 
 @pytest.mark.parametrize("how", ["reload", "stop"])
