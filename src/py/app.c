@@ -77,21 +77,69 @@ call_factory(PyObject *factory, const char *spec)
 	return NULL;
 }
 
+/* Whether it is the module name, or a package that it is in. */
+static bool
+is_part(const char *missing, const char *name)
+{
+	size_t len = strlen(missing);
+
+	return strncmp(name, missing, len) == 0 && (name[len] == '\0' || name[len] == '.');
+}
+
+/* Adds to the exception, whose traceback stays, what the configuration says of where such a module is looked for. */
+static void
+add_hint(const struct hb_py *py, PyObject *error, const char *missing, const char *name)
+{
+	PyObject *said, *whole;
+
+	if (!is_part(missing, name) && strchr(missing, '.') != NULL)
+		return;
+	said = PyObject_GetAttrString(error, "msg");
+	whole = said != NULL ? PyUnicode_FromFormat("%S; %s", said, is_part(missing, name) ? py->path_is : py->venv_is)
+	                     : NULL;
+	if (whole == NULL || PyObject_SetAttrString(error, "msg", whole) == -1)
+		PyErr_Clear();
+	Py_XDECREF(said);
+	Py_XDECREF(whole);
+}
+
+/* What is missing: the application, whose place python.path names, or something that it imports. */
+static void
+explain_missing(const struct hb_py *py, const char *name)
+{
+	PyObject *type, *value, *tb, *missing = NULL;
+	const char *text = NULL;
+
+	PyErr_Fetch(&type, &value, &tb);
+	PyErr_NormalizeException(&type, &value, &tb);
+	if (value != NULL)
+		missing = PyObject_GetAttrString(value, "name");
+	if (missing != NULL && PyUnicode_Check(missing))
+		text = PyUnicode_AsUTF8(missing);
+	PyErr_Clear();
+	if (text != NULL)
+		add_hint(py, value, text, name);
+	Py_XDECREF(missing);
+	PyErr_Restore(type, value, tb);
+}
+
 /* A file's name in the place of the module's, as other servers' users may try. */
 static PyObject *
-import_module(const char *name)
+import_module(const struct hb_py *py, const char *name)
 {
 	PyObject *module = PyImport_ImportModule(name);
 	size_t len = strlen(name);
 
-	if (module == NULL && len > 3 && strcmp(name + len - 3, ".py") == 0 &&
-	    PyErr_ExceptionMatches(PyExc_ModuleNotFoundError)) {
+	if (module != NULL || !PyErr_ExceptionMatches(PyExc_ModuleNotFoundError))
+		return module;
+	if (len > 3 && strcmp(name + len - 3, ".py") == 0) {
 		char *stem = hb_xstrndup(name, len - 3);
 
 		PyErr_Format(PyExc_ModuleNotFoundError, "%s is the name of a file; the module is %s", name, stem);
 		free(stem);
-	}
-	return module;
+	} else
+		explain_missing(py, name);
+	return NULL;
 }
 
 /* Each request to what cannot be called would fail. */
@@ -106,7 +154,7 @@ check_callable(const char *spec, PyObject *found, enum hb_py_interface interface
 }
 
 static PyObject *
-find(const char *spec, enum hb_py_interface interface, bool *async)
+find(const struct hb_py *py, const char *spec, enum hb_py_interface interface, bool *async)
 {
 	const char *colon = strchr(spec, ':');
 	char *module_name = NULL, *name = NULL;
@@ -120,7 +168,7 @@ find(const char *spec, enum hb_py_interface interface, bool *async)
 	module_name = hb_xstrndup(spec, (size_t)(colon - spec));
 	name = hb_xstrdup(colon + 1);
 	len = strlen(name);
-	module = import_module(module_name);
+	module = import_module(py, module_name);
 	if (module == NULL)
 		goto out;
 	if (len > 2 && strcmp(name + len - 2, "()") == 0) {
@@ -158,7 +206,7 @@ struct hb_py_app *
 hb_py_app_load(struct hb_py *py, const char *spec, enum hb_py_interface interface, struct hb_error *err)
 {
 	bool async = false;
-	PyObject *callable = find(spec, interface, &async);
+	PyObject *callable = find(py, spec, interface, &async);
 	struct hb_py_app *app;
 
 	if (callable == NULL) {

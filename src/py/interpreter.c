@@ -85,6 +85,21 @@ set_path(const struct hb_py_options *o)
 	return rc;
 }
 
+/* For an error that has to do with it. */
+static char *
+path_text(const struct hb_py_options *o)
+{
+	char *text = hb_xstrdup(o->path_count > 0 ? "python.path is " : "python.path is empty");
+
+	for (size_t i = 0; i < o->path_count; i++) {
+		char *longer = hb_xasprintf("%s%s%s", text, i > 0 ? ":" : "", o->path[i]);
+
+		free(text);
+		text = longer;
+	}
+	return text;
+}
+
 static PyObject *
 at_fork(PyObject *capsule, enum hb_py_fork moment)
 {
@@ -196,6 +211,8 @@ hb_py_start(const struct hb_py_options *o, struct hb_error *err)
 	free(program);
 	py = hb_xcalloc(1, sizeof *py);
 	py->server = o->server;
+	py->path_is = path_text(o);
+	py->venv_is = o->venv != NULL ? hb_xasprintf("python.venv is %s", o->venv) : hb_xstrdup("python.venv is not set");
 	py->stacks = hb_py_stacks_new();
 	py->multiprocess = o->multiprocess;
 	py->multithread = o->multithread;
@@ -234,6 +251,8 @@ hb_py_stop(struct hb_py *py)
 		Py_CLEAR(py->file_types[i]);
 	Py_CLEAR(py->call_type);
 	Py_FinalizeEx();
+	free(py->path_is);
+	free(py->venv_is);
 	free(py);
 }
 

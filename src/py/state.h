@@ -12,6 +12,8 @@
 struct hb_py {
 	const struct hb_py_server *server;
 	PyThreadState *left; /* while the GIL is given up */
+	char *path_is;       /* what the configuration says, for errors */
+	char *venv_is;
 	bool multiprocess;
 	bool multithread;
 	enum hb_py_lifespan lifespan;

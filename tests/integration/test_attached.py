@@ -244,7 +244,7 @@ def test_a_hornbeamd_that_cannot_come_back_is_tried_again_with_growing_pauses():
         (first,) = n.daemons()
         (n.app / "app.py").rename(n.app / "away.py")
         os.kill(first, signal.SIGKILL)
-        tries = r"cannot be loaded: ModuleNotFoundError: No module named 'app'\); starting another in (\d+) ms"
+        tries = r"cannot be loaded: ModuleNotFoundError: No module named 'app'; python.path is [^ ]*\); starting another in (\d+) ms"
         eventually(lambda: len(re.findall(tries, n.log())) >= 3, 30)
         pauses = [int(ms) for ms in re.findall(tries, n.log())]
         assert pauses[0] >= 100 and pauses == sorted(set(pauses))
@@ -387,7 +387,7 @@ def test_wrong_mounts_are_errors(idle, mounts, reason):
 def test_an_application_that_cannot_be_imported_is_told_with_its_last_line(idle):
     assert idle.refused("broken:app") == (
         '{error,{application,<<"the application broken:app cannot be loaded: ModuleNotFoundError: '
-        'No module named \'nothing_of_this_name\'">>}}')
+        'No module named \'nothing_of_this_name\'; python.venv is not set">>}}')
     eventually(lambda: "Traceback (most recent call last)" in idle.log())
 
 

@@ -325,7 +325,9 @@ def test_a_drain_lets_what_runs_finish(tmp_path):
 
 
 @pytest.mark.parametrize("app,files,said", [
-    ("app:application", {"app.py": "import nothing_like_it\n"}, "ModuleNotFoundError: No module named 'nothing_like_it'"),
+    ("app:application", {"app.py": "import nothing_like_it\n"}, "ModuleNotFoundError: No module named 'nothing_like_it'; python.venv is not set"),
+    ("app:application", {"app.py": "import app.part\n"}, "No module named 'app.part'; 'app' is not a package\n"),
+    ("other.wsgi:application", {"app.py": ""}, "ModuleNotFoundError: No module named 'other'; python.path is /"),
     ("app:application", {"app.py": "1 +\n"}, "SyntaxError"),
     ("app:application", {"app.py": "raise SystemExit(0)\n"}, "SystemExit"),
     ("app:missing", {"app.py": ""}, "AttributeError: module 'app' has no attribute 'missing'"),
@@ -337,7 +339,7 @@ def test_a_drain_lets_what_runs_finish(tmp_path):
     ("app:make", {"app.py": "def make(): pass\n"}, "takes no arguments: where it makes the application, put () behind"),
     ("app:value", {"app.py": "value = 3\n"}, "TypeError: app:value is not callable: 3"),
     ("app:make()", {"app.py": "def make():\n raise ValueError('not made')\n"}, "ValueError: not made"),
-], ids=range(11))
+], ids=range(13))
 def test_an_application_that_cannot_be_loaded_ends_the_start_with_70(app, files, said):
     d = Daemon(app=app, files=files).launch()
     try:
