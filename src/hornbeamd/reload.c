@@ -176,7 +176,11 @@ on_begin(evutil_socket_t fd, short what, void *arg)
 	struct hb_error err;
 	struct timeval tv;
 
-	if (r->next != NULL || r->master->state != HB_MASTER_READY || TAILQ_EMPTY(&r->later))
+	if (r->next != NULL || TAILQ_EMPTY(&r->later))
+		return;
+	if (r->master->state == HB_MASTER_STARTING)
+		(void)hb_workers_try_again(r->master->workers);
+	if (r->master->state != HB_MASTER_READY)
 		return;
 	TAILQ_CONCAT(&r->now, &r->later, entry);
 	r->within_ms = 0;
@@ -290,6 +294,13 @@ hb_reload_afresh(struct hb_reload *r)
 	event_del(r->deadline);
 	TAILQ_CONCAT(&r->later, &r->now, entry);
 	drop_next(r);
+}
+
+void
+hb_reload_unready(struct hb_reload *r, const struct hb_error *err)
+{
+	hb_err("%s; waiting for a change below python.path", err->text);
+	call_all(r, &r->later, err);
 }
 
 void

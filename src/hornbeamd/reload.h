@@ -38,6 +38,8 @@ void hb_reload_forget(struct hb_reload *r, struct hb_reload_wait *wait);
 void hb_reload_afresh(struct hb_reload *r);
 /* The master has started: what was asked for meanwhile begins. */
 void hb_reload_begin(struct hb_reload *r);
+/* A worker cannot start, before any did, and waits for its sources to change: who asked is told. */
+void hb_reload_unready(struct hb_reload *r, const struct hb_error *err);
 /* The daemon stops. */
 void hb_reload_stop(struct hb_reload *r);
 

@@ -22,6 +22,7 @@
 #include "common/str.h"
 #include "hornbeamd/master.h"
 #include "hornbeamd/reload.h"
+#include "hornbeamd/workers.h"
 
 enum {
 	SILENCE_MS = 50,
@@ -249,6 +250,10 @@ on_silence(evutil_socket_t fd, short what, void *arg)
 	struct hb_watch *w = arg;
 
 	w->first_ms = 0;
+	if (w->master->state == HB_MASTER_STARTING && hb_workers_try_again(w->master->workers)) {
+		hb_info("watch: sources have changed: starting again");
+		return;
+	}
 	hb_info("watch: sources have changed: reloading");
 	hb_reload_afresh(w->master->reload);
 }

@@ -41,6 +41,7 @@ struct worker {
 	int64_t graceful_ms;
 	uint64_t restarts;
 	unsigned crashes; /* before it was ever ready */
+	bool waits;       /* for its sources to change */
 	struct hb_backoff backoff;
 };
 TAILQ_HEAD(worker_list, worker);
@@ -381,6 +382,19 @@ on_exit_of_next(struct worker *w, int status, pid_t pid, const char *how)
 	hb_reload_failed(w->all->master->reload, &err);
 }
 
+/* Who watches his sources is about to mend them. */
+static void
+wait_for_change(struct worker *w, const char *how)
+{
+	struct hb_error err;
+
+	set_state(w, HB_WORKER_BACKOFF);
+	w->waits = true;
+	hb_error_set(&err, HB_ERROR_APPLICATION, "worker %u cannot start: %s", w->index,
+	    w->process.words[0] != '\0' ? w->process.words : how);
+	hb_reload_unready(w->all->master->reload, &err);
+}
+
 static void
 on_exit_of(struct worker *w, pid_t pid, int status)
 {
@@ -401,6 +415,10 @@ on_exit_of(struct worker *w, pid_t pid, int status)
 		return;
 	}
 	end_status = all->was_ready ? 0 : hopeless(w, status);
+	if (end_status == EX_SOFTWARE && all->master->watch != NULL) {
+		wait_for_change(w, how);
+		return;
+	}
 	if (end_status != 0) {
 		hb_err("worker %u: cannot start (process %d: %s)", w->index, (int)pid, how);
 		retire(w);
@@ -476,6 +494,23 @@ hb_workers_start(struct hb_workers *all)
 		hb_err("%s", err.text);
 		hb_master_fail(all->master, EX_OSERR);
 	}
+}
+
+bool
+hb_workers_try_again(struct hb_workers *all)
+{
+	struct worker *w;
+	bool waited = true;
+
+	TAILQ_FOREACH(w, &all->list, entry) {
+		waited = waited && w->waits;
+		if (!w->waits)
+			continue;
+		w->waits = false;
+		w->crashes = 0;
+		start_again(-1, 0, w);
+	}
+	return waited;
 }
 
 void

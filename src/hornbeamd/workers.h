@@ -46,6 +46,11 @@ void hb_workers_free(struct hb_workers *w);
 /* The first generation: the master's. */
 void hb_workers_start(struct hb_workers *w);
 /*
+ * Where sources are watched, those that cannot start wait for a change: this is
+ * one.  False: others, which may have read the sources before, are among them.
+ */
+bool hb_workers_try_again(struct hb_workers *w);
+/*
  * Starts a worker for each of the next generation, which is borrowed.  When
  * all are ready hb_reload_ready() is called, and at once after it the old ones
  * drain; when one cannot start hb_reload_failed() is, and they have been ended.

@@ -78,6 +78,36 @@ def test_a_broken_save_keeps_the_old_code_and_the_next_one_mends_it(tmp_path):
         run.serves("mended")
 
 
+def starting(run, said, times=1):
+    """Waits for a failure at the start, which ends nothing."""
+    eventually(lambda: run.said(said) >= times, 30)
+    assert run.proc.poll() is None
+
+
+def test_an_application_that_is_broken_at_the_start_is_served_once_it_is_mended(tmp_path):
+    run = Watched(tmp_path, "--workers", "2", app="late:application")
+    run.file = tmp_path / "late.py"
+    starting(run, "waiting for a change", 2)
+    assert run.said("ModuleNotFoundError: No module named 'late'; python.path is " + str(tmp_path))
+    run.file.write_text("def application(:\n")
+    starting(run, "waiting for a change", 4)
+    assert run.said("SyntaxError: invalid syntax") and run.said("def application(:")
+    asked = run.hornbeam("reload")
+    assert asked.returncode == 6 and "cannot start" in asked.stderr
+    run.save("mended")
+    with run:
+        run.serves("mended")
+        run.save("and on")
+        run.serves("and on")
+
+
+def test_ctrl_c_ends_a_start_that_waits(tmp_path):
+    run = Watched(tmp_path, app="late:application")
+    starting(run, "waiting for a change")
+    run.__exit__()
+    assert run.proc.returncode == 0
+
+
 def test_editors_that_rename_are_understood(tmp_path):
     with Watched(tmp_path) as run:
         new = tmp_path / ".app.py.swp"
