@@ -24,6 +24,7 @@ enum cli_status {
 	CLI_REMOTE = 6, /* the remote side raised */
 	CLI_DOWN = 7,   /* the companion is down */
 	CLI_SYSTEM = 71, /* EX_OSERR: this process itself failed */
+	CLI_TAKEN = 73,  /* EX_CANTCREAT: another hornbeam run is up */
 	CLI_OUTPUT = 74 /* EX_IOERR: standard output could not be written */
 };
 

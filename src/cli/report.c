@@ -55,8 +55,9 @@ status_of(const struct hb_error *err)
 		return CLI_FALSE;
 	case HB_ERROR_SYSTEM:
 	case HB_ERROR_MEMORY:
-	case HB_ERROR_BIND:
 		return CLI_SYSTEM;
+	case HB_ERROR_BIND:
+		return CLI_TAKEN;
 	case HB_ERROR_PROTOCOL:
 	case HB_ERROR_TYPE:
 	case HB_ERROR_VALUE:

@@ -5,12 +5,14 @@ import http.client
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 
 import pytest
 
 import harness
+from ws_client import Client
 
 
 class Run:
@@ -95,8 +97,36 @@ def test_a_second_run_is_refused_with_the_first_one_named(tmp_path):
     with Run(tmp_path) as run:
         run.ready()
         done = run.hornbeam("run", "app:application", "--bind", f"127.0.0.1:{harness.free_port()}")
-        assert done.returncode == 71
+        assert done.returncode == 73
         assert f"process {run.proc.pid}," in done.stderr and "-s" in done.stderr
+
+
+def test_ctrl_c_closes_websockets_and_waits_for_no_stream_for_long(tmp_path):
+    (tmp_path / "live.py").write_text("""
+import asyncio
+
+async def application(scope, receive, send):
+    await receive()
+    if scope['type'] == 'websocket':
+        await send({'type': 'websocket.accept'})
+        return await receive()
+    await send({'type': 'http.response.start', 'status': 200, 'headers': []})
+    while True:
+        await send({'type': 'http.response.body', 'body': b'tick', 'more_body': True})
+        await asyncio.sleep(0.01)
+""")
+    with Run(tmp_path, "--set", "lifespan=off", app="live") as run:
+        run.ready()
+        address = ("127.0.0.1", run.port)
+        with socket.create_connection(address, 30 * harness.SLOW) as s, Client(
+                socket.create_connection(address, 30 * harness.SLOW)) as c:
+            s.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert s.recv(1)
+            run.proc.send_signal(signal.SIGINT)
+            assert c.closed()[0] == 1001
+            assert run.proc.poll() is None  # the stream has its time
+            assert run.proc.wait(20 * harness.SLOW) == 0
+            assert "timeouts.graceful is over" in run.log.read_text()
 
 
 def test_a_run_that_was_killed_leaves_nothing_in_the_way(tmp_path):
