@@ -130,6 +130,12 @@ def state_ttl(key: str) -> float | None:
     return _hornbeam.ttl(key)
 
 
+def check_compute(compute: object) -> None:
+    """TypeError for what cannot be called, also where the key is there and it need not be."""
+    if not callable(compute):
+        raise TypeError(f"compute is something that can be called, not {type(compute).__name__}")
+
+
 def state_fetch(key: str, compute: Callable[[], T], ttl: float | None = None) -> T:
     """The value of key; where there is none, compute() makes it and it is kept for ttl seconds.
 
@@ -139,6 +145,7 @@ def state_fetch(key: str, compute: Callable[[], T], ttl: float | None = None) ->
     computes.  Whatever it returns is kept, None too.  A computation of more
     than 30 seconds may be begun again by another caller.
     """
+    check_compute(compute)
     outer = computing.get()
     if key in outer:
         # Its own caller: to wait would be to wait for itself.

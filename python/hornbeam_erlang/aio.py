@@ -28,7 +28,7 @@ from typing import Any, TypeVar, overload
 from . import _hornbeam
 from ._errors import HornbeamConnectionError, HornbeamError, HornbeamTimeoutError
 from ._pubsub import Subscription, unsubscribe as _unsubscribe
-from ._state import computing, items_of, keys_of, limit_of, negated, version_of
+from ._state import check_compute, computing, items_of, keys_of, limit_of, negated, version_of
 
 __all__ = [
     "call",
@@ -135,6 +135,7 @@ async def state_fetch(key: str, compute: Callable[[], Any], ttl: float | None = 
 
     report = await aio.state_fetch("report", make_report, ttl=300)
     """
+    check_compute(compute)
     outer = computing.get()
     if key in outer:
         # Its own caller: to wait would be to wait for itself.

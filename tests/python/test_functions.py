@@ -109,8 +109,10 @@ def test_another_function_takes_the_place_of_the_first(registered):
 @pytest.mark.parametrize(("name", "function", "error"), [
     ("f", 1, TypeError), (1, print, TypeError), ("", print, ValueError), ("x" * 256, print, ValueError)])
 def test_what_cannot_be_registered_is_refused(name, function, error):
-    with pytest.raises(error):
+    with pytest.raises(error, match="^a function" if error is TypeError else None):
         register(name, function)
+    with pytest.raises(error):
+        register(name)(function)
     assert not any(n == name for n, _ in rpc_call("local", "hornbeam", "functions", []))
 
 

@@ -296,6 +296,13 @@ def test_fetch_computes_once_and_keeps_what_it_got():
     assert len(calls) == 2
 
 
+def test_what_fetch_cannot_call_is_refused_also_where_the_key_is_there():
+    state_fetch("k", lambda: 1)
+    for key in ("k", "new"):
+        with pytest.raises(TypeError, match="^compute is something that can be called, not int"):
+            state_fetch(key, 5)
+
+
 def test_fetch_gives_the_lease_back_when_compute_raises():
     def fail():
         raise KeyError("mine")
