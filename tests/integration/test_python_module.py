@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from harness import PRELOAD, PYTHON, SLOW, Daemon, environment, eventually, pause
+from harness import BUILD, PRELOAD, PYTHON, SLOW, Daemon, environment, eventually, pause
 
 APP = {
     "app.py": '''
@@ -104,6 +104,21 @@ def test_threads_of_an_application(daemon):
 def test_subprocess_of_an_application_finds_the_same_daemon(daemon):
     assert do(daemon, "script()") == "1\n"
     assert do(daemon, "script()") == "2\n"
+
+
+def test_a_virtual_environment_without_the_systems_packages_takes_a_path_file(daemon, tmp_path):
+    venv = tmp_path / "venv"
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", venv], check=True)
+    env = {k: v for k, v in environment(HORNBEAM_SOCKET=str(daemon.socket), **PRELOAD).items() if k != "PYTHONPATH"}
+    code = "from hornbeam_erlang import state_incr; print(state_incr('venv'))"
+
+    def run():
+        return subprocess.run([venv / "bin/python", "-c", code], env=env, capture_output=True, text=True)
+
+    assert "No module named 'hornbeam_erlang'" in run().stderr
+    (site,) = venv.glob("lib/python3*/site-packages")
+    (site / "hornbeam.pth").write_text(str(BUILD / "pylib") + "\n")
+    assert run().stdout == "1\n"
 
 
 def test_companion_killed_in_the_middle_of_calls():
