@@ -35,7 +35,7 @@ stop(#{port := Port, holder := Holder}) ->
 node(Cluster, Name) ->
     node(Cluster, Name, #{}).
 
-%% With another cookie, another host, or short for a short name.
+%% With another cookie, another host, short for a short name, or the seconds that setting up a connection may take.
 node(#{port := Port}, Name, Options) ->
     Paths = [P || P <- code:get_path(), P =/= ".", string:prefix(P, code:lib_dir()) =:= nomatch],
     Peer = #{
@@ -47,7 +47,8 @@ node(#{port := Port}, Name, Options) ->
         env => [{"ERL_EPMD_PORT", integer_to_list(Port)}],
         args =>
             ["-setcookie", maps:get(cookie, Options, ?COOKIE), "-start_epmd", "false", "-boot", "no_dot_erlang"] ++
-            ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-kernel", "logger_level", "error", "-pa" | Paths]
+            ["-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-kernel", "logger_level", "error"] ++
+            ["-kernel", "net_setuptime", integer_to_list(maps:get(setup, Options, 7)), "-pa" | Paths]
     },
     {ok, Pid, Node} = peer:start(Peer),
     #{peer => Pid, node => Node, pid => peer:call(Pid, os, getpid, [])}.

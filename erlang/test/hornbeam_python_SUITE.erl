@@ -23,7 +23,8 @@ all() ->
         what_is_no_answer_is_refused,
         what_is_withdrawn_is_not_called,
         names_go_with_their_client,
-        a_cast_waits_for_nobody
+        a_cast_waits_for_nobody,
+        a_function_that_erlang_calls_passes_its_deadline_on
     ].
 
 init_per_testcase(_Case, Config) ->
@@ -246,3 +247,13 @@ a_cast_waits_for_nobody(Config) ->
     {Id, <<"f">>, [1], 0} = task(Worker),
     returns(Worker, Id, done),
     ok = hb_node:eventually(fun() -> hornbeam_casts:count() =:= 0 end).
+
+a_function_that_erlang_calls_passes_its_deadline_on(Config) ->
+    Worker = provider(Config, <<"f">>),
+    ok = hornbeam:register_function(outer, fun([]) -> hornbeam:call(inner, [], infinity) end),
+    ok = hornbeam:register_function(inner, fun([]) -> hornbeam:call_python(f, [], infinity) end),
+    Call = in_background(fun() -> hornbeam:call(outer, [], 60000) end),
+    {Task, <<"f">>, [], Ms} = task(Worker),
+    true = Ms > 0 andalso Ms =< 60000,
+    returns(Worker, Task, done),
+    {ok, done} = outcome(Call).

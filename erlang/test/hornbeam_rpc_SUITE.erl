@@ -17,6 +17,7 @@ all() ->
         ten_thousand_made_up_modules_come_to_an_end,
         a_node_that_hangs_is_a_timeout,
         a_node_that_hangs_before_it_is_connected_is_a_timeout,
+        a_node_that_hangs_and_is_waited_for_is_told_to_hang,
         a_node_that_dies_during_the_call_is_a_lost_connection,
         nodes_that_cannot_be_reached_differ_in_their_messages,
         without_distribution_other_nodes_are_out_of_reach,
@@ -178,6 +179,18 @@ a_node_that_hangs_before_it_is_connected_is_a_timeout(Config) ->
         hb_cluster:signal(Node, "STOP"),
         {error, {timeout, <<"no answer from deaf@127.0.0.1 within ", _/binary>>}} =
             call(Config, hb_cluster:name(Node), <<"erlang">>, <<"node">>, [], 200)
+    end).
+
+%% net_kernel gives up before the call does.
+a_node_that_hangs_and_is_waited_for_is_told_to_hang(Config) ->
+    with_node(Config, impatient, #{setup => 1}, fun(Here) ->
+        with_node(Config, mute, #{}, fun(Node) ->
+            hb_cluster:signal(Node, "STOP"),
+            Client = hb_client:connect(hb_cluster:companion(Here, [])),
+            Request = {hb_cluster:name(Node), <<"erlang">>, <<"node">>, term_to_binary([])},
+            {error, {connect, <<"mute@127.0.0.1 is there but does not answer: it hangs">>}} =
+                hb_client:call(Client, ?HB_OP_RPC_CALL, Request)
+        end)
     end).
 
 a_node_that_dies_during_the_call_is_a_lost_connection(Config) ->

@@ -147,6 +147,9 @@ def wsgi(environ, start_response):
     if path == '/whole':
         start_response('200 OK', [*headers, ('Content-Length', '6')])
         return iter([b'whole\n'])
+    if path.startswith('/size/'):
+        start_response('200 OK', headers)
+        return [b's' * int(path[6:])]
     if path == '/large':
         start_response('200 OK', headers)
         return [b'l' * 200000]
@@ -213,6 +216,9 @@ async def asgi(scope, receive, send):
         await start(200, [(b'content-length', b'6')])
         await body(b'whole\n', True)
         return await body(b'')
+    if path.startswith('/size/'):
+        await start()
+        return await body(b's' * int(path[6:]))
     if path == '/large':
         await start()
         return await body(b'l' * 200000)

@@ -109,7 +109,12 @@ async def asgi(scope, receive, send):
         await receive()
         return await send({"type": "lifespan.shutdown.complete"})
     from hornbeam_erlang import aio
-    if scope["path"].startswith("/blocking/"):
+    if scope["path"].startswith("/stuck/"):
+        try:
+            body = repr(call("later", 5, timeout_ms=500))
+        except HornbeamTimeoutError:
+            body = "'deadline'"
+    elif scope["path"].startswith("/blocking/"):
         body = answer(scope["path"][9:])
     else:
         name, _, argument = scope["path"].strip("/").partition("/")
@@ -172,6 +177,7 @@ def test_what_a_function_calls_ends_with_its_own_deadline(daemon, name):
 def test_a_call_that_waits_for_its_own_loop_ends_at_its_deadline():
     with daemon_with("asgi") as d:
         assert d.get("/blocking/pid").text == str(d.worker_pids()[0])
+        assert d.get("/stuck/later/5").text == "'deadline'"
         assert d.get("/later/5").text == "(5, True)"
 
 

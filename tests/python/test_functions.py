@@ -4,6 +4,7 @@ import contextlib
 import selectors
 import textwrap
 import threading
+import time
 
 import companion as companions
 import pytest
@@ -252,6 +253,37 @@ def test_a_deadline_is_kept_and_what_waited_past_it_is_not_run(registered):
         t.join()
     call("note", "then")
     assert ran == ["then"]
+
+
+def test_the_deadline_of_a_call_is_not_that_of_the_next_one_on_its_thread(registered):
+    outcome = []
+    ended = threading.Event()
+
+    def outer():
+        try:
+            outcome.append(call("quick"))
+        except HornbeamTimeoutError as e:
+            outcome.append(e)
+        ended.set()
+
+    def short():
+        with contextlib.suppress(HornbeamTimeoutError):
+            call("meet", timeout_ms=2000)
+
+    meeting = threading.Barrier(4)
+    registered("meet", lambda: meeting.wait(30 * SLOW) and None)
+    registered("quick", lambda: "quick")
+    registered("outer", outer)
+    callers = [threading.Thread(target=short) for _ in range(4)]  # one for each thread that runs functions
+    for t in callers:
+        t.start()
+    for t in callers:
+        t.join()
+    passed = time.monotonic() + 2.1
+    eventually(lambda: time.monotonic() > passed)
+    cast("outer")  # which has no deadline
+    assert ended.wait(30 * SLOW)
+    assert outcome == ["quick"]
 
 
 def test_a_cast_runs_and_is_not_waited_for(registered):
