@@ -7,6 +7,8 @@
 
 %% For the port of a node that its epmd knows.
 -define(CONNECT_MS, 1000).
+%% For an epmd, which may hang: erl_epmd waits for it as long as that takes.
+-define(EPMD_MS, 2000).
 
 %% @doc What to say where this node has no distribution.
 -spec alone(binary()) -> iodata().
@@ -49,22 +51,41 @@ looked_up(Node, Host, Ms) ->
 
 listening(Node, Address, erl_epmd, Ms) ->
     case erl_epmd:listen_port_please([], host(Node)) of
-        {ok, 0} -> registered(Node, erl_epmd:names(Address), Address, Ms);
+        {ok, 0} -> registered(Node, names(Address), Address, Ms);
         {ok, Port} -> answers(Node, Address, Port, Ms)
     end;
 listening(Node, Address, hornbeam_epmd, Ms) ->
-    case {erl_epmd:names(Address), hornbeam_epmd:common_port()} of
+    case {names(Address), hornbeam_epmd:common_port()} of
         {Names, 0} -> registered(Node, Names, Address, Ms);
         {Names, Port} -> answers(Node, Address, registered_port(short(Node), Names, Port), Ms)
     end;
 listening(Node, _Address, _Other, _Ms) ->
     ["cannot connect to ", name(Node)].
 
+names(Address) ->
+    Alias = alias([reply]),
+    {Pid, Monitor} = spawn_opt(fun() -> Alias ! {Alias, erl_epmd:names(Address)} end, [link, monitor]),
+    receive
+        {Alias, Names} ->
+            true = erlang:demonitor(Monitor, [flush]),
+            Names;
+        {'DOWN', Monitor, process, Pid, Reason} ->
+            {error, Reason}
+    after ?EPMD_MS ->
+        _ = unalias(Alias),
+        true = unlink(Pid),
+        true = erlang:demonitor(Monitor, [flush]),
+        true = exit(Pid, kill),
+        {error, timeout}
+    end.
+
 registered(Node, {ok, Names}, Address, Ms) ->
     case lists:keyfind(short(Node), 1, Names) of
         {_, Port} -> answers(Node, Address, Port, Ms);
         false -> [name(Node), " does not run: epmd on ", host(Node), " knows no node ", short(Node)]
     end;
+registered(Node, {error, timeout}, _Address, _Ms) ->
+    ["cannot reach ", name(Node), ": epmd on ", host(Node), " does not answer"];
 registered(Node, {error, _}, _Address, _Ms) ->
     [name(Node), " does not run: no epmd answers on ", host(Node)].
 

@@ -20,6 +20,7 @@ all() ->
         a_node_that_hangs_and_is_waited_for_is_told_to_hang,
         a_node_that_dies_during_the_call_is_a_lost_connection,
         nodes_that_cannot_be_reached_differ_in_their_messages,
+        an_epmd_that_hangs_is_told,
         without_distribution_other_nodes_are_out_of_reach,
         short_and_long_names_do_not_mix,
         a_cancelled_call_ends_on_the_other_node,
@@ -218,6 +219,19 @@ nodes_that_cannot_be_reached_differ_in_their_messages(Config) ->
     <<"cannot reach a@no-such-host.invalid: the host no-such-host.invalid has no address">> =
         Failed(<<"a@no-such-host.invalid">>),
     <<"a@short is a short node name and here@127.0.0.1 a long one: such nodes cannot connect">> = Failed(<<"a@short">>).
+
+%% It takes the connection and says nothing.
+an_epmd_that_hangs_is_told(Config) ->
+    #{port := Port} = proplists:get_value(cluster, Config),
+    {ok, Epmd} = gen_tcp:listen(Port, [{ip, {127, 9, 9, 9}}]),
+    ok = hb_cluster:call(node_of(here, Config), application, set_env, [kernel, net_setuptime, 1]),
+    try
+        {error, {connect, <<"cannot reach a@127.9.9.9: epmd on 127.9.9.9 does not answer">>}} =
+            call(Config, <<"a@127.9.9.9">>, <<"erlang">>, <<"node">>, [])
+    after
+        ok = hb_cluster:call(node_of(here, Config), application, unset_env, [kernel, net_setuptime]),
+        gen_tcp:close(Epmd)
+    end.
 
 without_distribution_other_nodes_are_out_of_reach(_Config) ->
     Path = hb_node:start(#{max_keys => 0, max_bytes => 0, max_value => 0}),
