@@ -107,13 +107,21 @@ handle_info(Message, Running) ->
     ?LOG_WARNING("applications: unexpected message ~0tp", [Message]),
     {noreply, Running}.
 
-%% An application without processes has no master and never ends.
+%% An application without processes has no master and never ends; one that has ended already has none either.
 running(Application, Pause) ->
-    Monitor = case application_controller:get_master(Application) of
-        undefined -> none;
-        Master -> monitor(process, Master)
-    end,
-    #running{monitor = Monitor, since = hornbeam_clock:ms(), pause = Pause}.
+    R = #running{monitor = none, since = hornbeam_clock:ms(), pause = Pause},
+    case application_controller:get_master(Application) of
+        undefined ->
+            case lists:keymember(Application, 1, application:which_applications(infinity)) of
+                true ->
+                    R;
+                false ->
+                    ?LOG_ERROR("applications: ~ts has ended", [Application]),
+                    again(Application, R)
+            end;
+        Master ->
+            R#running{monitor = monitor(process, Master)}
+    end.
 
 again(Application, #running{since = Since, pause = Pause0} = R) ->
     Pause = case hornbeam_clock:ms() - Since >= ?STABLE_MS of

@@ -12,6 +12,7 @@ all() ->
     [
         whoever_dies_is_replaced_and_all_is_well,
         the_root_dies_and_the_application_starts_again_at_once,
+        an_application_that_ended_unseen_is_started_again,
         a_link_that_is_killed_takes_its_calls_with_it,
         links_without_their_supervisor_end_what_they_run,
         callers_of_a_client_that_is_cut_are_told,
@@ -77,6 +78,20 @@ the_root_dies_and_the_application_starts_again_at_once(Config) ->
         end
      || _ <- lists:seq(1, 10)
     ].
+
+%% It ended between its start and the look at it, or while nobody looked.
+an_application_that_ended_unseen_is_started_again(_Config) ->
+    Runs = fun() -> lists:keymember(sasl, 1, application:which_applications()) end,
+    ok = application:set_env(hornbeam, applications, [sasl]),
+    logger:set_primary_config(level, none),
+    try
+        false = Runs(),
+        exit(whereis(hornbeam_applications), kill),
+        hb_node:eventually(Runs)
+    after
+        application:unset_env(hornbeam, applications),
+        application:stop(sasl)
+    end.
 
 start_again() ->
     case application:start(hornbeam) of
