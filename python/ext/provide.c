@@ -56,7 +56,7 @@ provide(PyObject *module, PyObject *args)
 	Py_RETURN_NONE;
 }
 
-/* {RunId, Name, B, Ms} of HB_OP_RUN as (number, name, args, ms), RunId of HB_OP_STOP as (number, None, None, 0) */
+/* {RunId, Name, B, Ms} of HB_OP_RUN as (key, name, args, ms), RunId of HB_OP_STOP as (key, None, None, 0); key is (link, RunId) */
 static PyObject *
 read_task(struct hb_module *m, const struct hb_message *message)
 {
@@ -72,17 +72,17 @@ read_task(struct hb_module *m, const struct hb_message *message)
 	if (message->op == HB_OP_STOP) {
 		if (hb_term_want_int(&r, &number, &err) == -1)
 			return hb_client_raise(&m->client, &err);
-		return Py_BuildValue("(LOOi)", (long long)number, Py_None, Py_None, 0);
+		return Py_BuildValue("((KL)OOi)", (unsigned long long)message->link, (long long)number, Py_None, Py_None, 0);
 	}
 	if (hb_term_want_tuple(&r, &arity, &err) == -1 || hb_term_want_int(&r, &number, &err) == -1 ||
 	    hb_term_want_binary(&r, &name, &name_len, &err) == -1 ||
 	    hb_term_want_binary(&r, &terms, &terms_len, &err) == -1 || hb_term_want_int(&r, &ms, &err) == -1)
 		return hb_client_raise(&m->client, &err);
-	return Py_BuildValue("(Ls#y#L)", (long long)number, (const char *)name, (Py_ssize_t)name_len,
-	    (const char *)terms, (Py_ssize_t)terms_len, (long long)ms);
+	return Py_BuildValue("((KL)s#y#L)", (unsigned long long)message->link, (long long)number, (const char *)name,
+	    (Py_ssize_t)name_len, (const char *)terms, (Py_ssize_t)terms_len, (long long)ms);
 }
 
-/* take_task(): waits for the next one; (0, None, None, 0) where a wait was interrupted */
+/* take_task(): waits for the next one; ((0, 0), None, None, 0) where a wait was interrupted */
 static PyObject *
 take_task(PyObject *module, PyObject *unused)
 {
@@ -103,7 +103,7 @@ take_task(PyObject *module, PyObject *unused)
 	if (result == HB_PUSH_FAILED)
 		return hb_client_raise(&m->client, &err);
 	if (result != HB_PUSH_MESSAGE)
-		return Py_BuildValue("(iOOi)", 0, Py_None, Py_None, 0);
+		return Py_BuildValue("((ii)OOi)", 0, 0, Py_None, Py_None, 0);
 	task = read_task(m, message);
 	hb_message_unref(message);
 	return task;
@@ -123,14 +123,14 @@ begin_ran(struct hb_module *m, long long number)
 }
 
 static PyObject *
-post_ran(struct hb_module *m, struct hb_scratch *s)
+post_ran(struct hb_module *m, unsigned long long link, struct hb_scratch *s)
 {
 	struct hb_push *push = hb_client_push(&m->client);
 	struct hb_error err;
 	int result = -1;
 
 	if (push != NULL) {
-		result = hb_push_post(push, HB_OP_RAN, &s->request, &err);
+		result = hb_push_post(push, link, HB_OP_RAN, &s->request, &err);
 		if (result == -1)
 			hb_client_raise(&m->client, &err);
 	}
@@ -138,16 +138,17 @@ post_ran(struct hb_module *m, struct hb_scratch *s)
 	return result == -1 ? NULL : Py_NewRef(Py_None);
 }
 
-/* ran(number, value) */
+/* ran(key, value) */
 static PyObject *
 ran(PyObject *module, PyObject *args)
 {
 	struct hb_module *m = PyModule_GetState(module);
 	struct hb_scratch *s;
+	unsigned long long link;
 	long long number;
 	PyObject *value;
 
-	if (!PyArg_ParseTuple(args, "LO:ran", &number, &value) || (s = begin_ran(m, number)) == NULL)
+	if (!PyArg_ParseTuple(args, "(KL)O:ran", &link, &number, &value) || (s = begin_ran(m, number)) == NULL)
 		return NULL;
 	hb_term_put_tuple(&s->request, 2);
 	hb_term_put_atom(&s->request, "ok");
@@ -155,19 +156,20 @@ ran(PyObject *module, PyObject *args)
 		hb_client_give(&m->client, s);
 		return NULL;
 	}
-	return post_ran(m, s);
+	return post_ran(m, link, s);
 }
 
-/* ran_raised(number, type, text, traceback) */
+/* ran_raised(key, type, text, traceback) */
 static PyObject *
 ran_raised(PyObject *module, PyObject *args)
 {
 	struct hb_module *m = PyModule_GetState(module);
 	struct hb_scratch *s;
+	unsigned long long link;
 	long long number;
 	PyObject *texts[3];
 
-	if (!PyArg_ParseTuple(args, "LUUU:ran_raised", &number, &texts[0], &texts[1], &texts[2]) ||
+	if (!PyArg_ParseTuple(args, "(KL)UUU:ran_raised", &link, &number, &texts[0], &texts[1], &texts[2]) ||
 	    (s = begin_ran(m, number)) == NULL)
 		return NULL;
 	hb_term_put_tuple(&s->request, 4);
@@ -182,7 +184,7 @@ ran_raised(PyObject *module, PyObject *args)
 		hb_term_put_binary(&s->request, PyBytes_AS_STRING(bytes), (size_t)PyBytes_GET_SIZE(bytes));
 		Py_DECREF(bytes);
 	}
-	return post_ran(m, s);
+	return post_ran(m, link, s);
 }
 
 int

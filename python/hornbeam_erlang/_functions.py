@@ -42,8 +42,9 @@ SLACK = 5
 class _Task:
     """One call: of which function, with what, until when."""
 
-    def __init__(self, number: int, name: str, args: bytes, ms: int) -> None:
-        self.number = number
+    def __init__(self, key: tuple[int, int], name: str, args: bytes, ms: int) -> None:
+        #: Its connection to the companion, and its number there.
+        self.key = key
         self.name = name
         self.args = args
         self.until = time.monotonic() + ms / 1000 if ms else None
@@ -68,7 +69,7 @@ class _Functions:
         self.fewer = threading.Condition(self.lock)
         self.functions: dict[str, Callable[..., Any]] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
-        self.tasks: dict[int, _Task] = {}
+        self.tasks: dict[tuple[int, int], _Task] = {}
         self.waiting: queue.SimpleQueue[_Task] = queue.SimpleQueue()
         self.threads = 0
         #: Plain calls that wait for a thread of the pool or have one.
@@ -104,17 +105,17 @@ class _Functions:
 
     def listen(self) -> None:
         while True:
-            number, name, args, ms = _hornbeam.take_task()
+            key, name, args, ms = _hornbeam.take_task()
             if name is None:
-                self.stop(number)
+                self.stop(key)
             else:
-                self.begin(_Task(number, name, args, ms))
+                self.begin(_Task(key, name, args, ms))
 
     def begin(self, task: _Task) -> None:
         """On the thread that listens, which nothing may end."""
         refused: list[tuple[_Task, RuntimeError]] = []
         with self.lock:
-            self.tasks[task.number] = task
+            self.tasks[task.key] = task
             loop = self.loop
             if loop is not None and loop.is_running() and _is_coroutine(self.functions.get(task.name)):
                 with contextlib.suppress(RuntimeError):  # it was closed meanwhile
@@ -134,9 +135,9 @@ class _Functions:
         for task, error in refused:
             self.raised(task, error)
 
-    def stop(self, number: int) -> None:
+    def stop(self, key: tuple[int, int]) -> None:
         with self.lock:
-            task = self.tasks.get(number)
+            task = self.tasks.get(key)
             if task is None:
                 return
             task.stopped = True
@@ -206,7 +207,7 @@ class _Functions:
 
     def returned(self, task: _Task, value: Any) -> None:
         try:
-            _hornbeam.ran(task.number, value)
+            _hornbeam.ran(task.key, value)
         except HornbeamConnectionError:
             self.forget(task)  # which its caller knows
         except (TypeError, ValueError, HornbeamError) as e:
@@ -226,12 +227,12 @@ class _Functions:
         except Exception as e:  # its own code failed
             text, trace = f"no text: str() raised {type(e).__name__}", ""
         with contextlib.suppress(HornbeamError):
-            _hornbeam.ran_raised(task.number, type(error).__name__, text[:TEXT_MAX], trace[-TEXT_MAX:])
+            _hornbeam.ran_raised(task.key, type(error).__name__, text[:TEXT_MAX], trace[-TEXT_MAX:])
         self.forget(task)
 
     def forget(self, task: _Task) -> None:
         with self.lock:
-            self.tasks.pop(task.number, None)
+            self.tasks.pop(task.key, None)
             self.fewer.notify_all()
 
     def finish(self) -> None:

@@ -427,7 +427,7 @@ hb_push_next(struct hb_subscriber *s, int64_t deadline, struct hb_message **mess
 }
 
 int
-hb_push_post(struct hb_push *push, enum hb_link_op op, struct hb_buf *request, struct hb_error *err)
+hb_push_post(struct hb_push *push, uint64_t link, enum hb_link_op op, struct hb_buf *request, struct hb_error *err)
 {
 	enum { OUT_MAX = 64 * 1024 * 1024 };
 	int result = 0;
@@ -439,7 +439,7 @@ hb_push_post(struct hb_push *push, enum hb_link_op op, struct hb_buf *request, s
 		    HB_LINK_FRAME_MAX);
 	hb_frame_header(request->data, request->len, op, 0, 0, 0);
 	pthread_mutex_lock(&push->lock);
-	if (push->fd == -1)
+	if (push->fd == -1 || link != push->number)
 		result = hb_error_set(err, HB_ERROR_CONNECT, "the connection to the companion was lost");
 	else if (push->out.len - push->out_off > OUT_MAX)
 		result = hb_error_set(err, HB_ERROR_LIMIT, "the companion does not read what it is sent");

@@ -38,6 +38,7 @@ struct hb_message {
 	atomic_uint refs;
 	uint8_t op;       /* HB_OP_MESSAGE, or what came for hb_push_listen */
 	uint64_t serial;  /* of this process: no other message has it */
+	uint64_t link;    /* the connection that it came over, of all that this process had */
 	const char *topic; /* NULL where op is another */
 	size_t topic_len;
 	const unsigned char *body; /* a term with its 131 in front; for another op the frame's payload */
@@ -122,12 +123,14 @@ void hb_push_disarm(struct hb_subscriber *s);
  * does; it is said again after each loss.  What comes that is no message goes
  * to the subscriber of hb_push_listen (one; NULL: none) as an hb_message.
  * post sends a frame that hb_link_begin began, without an answer, and without
- * waiting: the rest of what does not go at once follows.
+ * waiting: the rest of what does not go at once follows.  It goes over the
+ * connection that it answers to, link of its message, or HB_ERROR_CONNECT:
+ * another companion has other numbers for what it asked.
  */
 int hb_push_provide(struct hb_push *push, const char *name, size_t len, bool there, int64_t deadline,
     struct hb_error *err) HB_WARN_UNUSED;
 void hb_push_listen(struct hb_push *push, struct hb_subscriber *s);
-int hb_push_post(struct hb_push *push, enum hb_link_op op, struct hb_buf *request, struct hb_error *err)
+int hb_push_post(struct hb_push *push, uint64_t link, enum hb_link_op op, struct hb_buf *request, struct hb_error *err)
     HB_WARN_UNUSED;
 
 #endif

@@ -122,6 +122,7 @@ hb_push_up(struct hb_push *push, int fd)
 	struct hb_push_wait *wait;
 
 	push->fd = fd;
+	push->number++;
 	push->answered = false;
 	if (push->bell == -1)
 		push->bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -316,7 +317,7 @@ begin_frame(struct hb_push *push, struct hb_error *err)
 	message = malloc(sizeof *message + push->head.len);
 	if (message == NULL)
 		return hb_error_set(err, HB_ERROR_MEMORY, "out of memory for a message");
-	*message = (struct hb_message){.op = push->head.op, .serial = ++push->serial, .body = message->data,
+	*message = (struct hb_message){.op = push->head.op, .serial = ++push->serial, .link = push->number, .body = message->data,
 	    .len = push->head.len, .size = push->head.len};
 	atomic_init(&message->refs, 1);
 	push->into = message;

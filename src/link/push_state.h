@@ -125,6 +125,7 @@ struct hb_push {
 
 	/* The connection. */
 	int fd;
+	uint64_t number; /* of the connection, the last one where there is none; 0: there was none */
 	int bell;      /* rung for the thread that polls */
 	bool polling;
 	bool answered; /* something came in */

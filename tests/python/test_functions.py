@@ -353,6 +353,53 @@ def test_functions_are_there_again_after_a_loss_and_a_lost_call_is_an_error():
                 eventually(lambda: caller.ask("two") == "two")
 
 
+def test_an_answer_from_before_a_loss_is_nobodys():
+    with Companion() as c, script(c, """
+            from hornbeam_erlang import _functions
+            tasks = _functions._functions.tasks
+            events = {"one": threading.Event(), "two": threading.Event()}
+            @register("wait")
+            def wait(x):
+                print("inside", flush=True)
+                events[x].wait()
+                return x
+            @register("number")
+            def number():
+                return list(tasks)[-1][1]
+            print("ready", flush=True)
+            for line in sys.stdin:
+                events[line.strip()].set()
+                while len(tasks) > 1:
+                    time.sleep(0.001)
+                print("let go", flush=True)
+            """) as p:
+        assert p.line() == "ready"
+        with script(c, """
+                for x in sys.stdin:
+                    while True:
+                        try:
+                            if call("number") >= 99:
+                                break
+                        except HornbeamError:  # it is not known again yet
+                            pass
+                    try:
+                        print(call("wait", x.strip(), timeout_ms=60000), flush=True)
+                    except HornbeamConnectionError:
+                        print("lost", flush=True)
+                """) as caller:
+            caller.say("one")
+            assert p.line() == "inside"
+            c.kill()
+            assert caller.line() == "lost"
+            c.start()
+            # The companion counts anew, and so has another call of the same number.
+            caller.say("two")
+            assert p.line() == "inside"
+            assert p.ask("one") == "let go"
+            p.say("two")
+            assert caller.line() == "two"
+
+
 def test_a_child_has_none_of_its_parents_functions():
     with Companion() as c, script(c, """
             register("mine", os.getpid)

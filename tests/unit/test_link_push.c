@@ -599,8 +599,9 @@ START_TEST(what_is_no_message_goes_to_the_listener)
 	struct hb_buf payload = HB_BUF_INIT, request = HB_BUF_INIT;
 	struct hb_message *message = NULL;
 	struct hb_error err;
+	uint64_t link;
 
-	ck_assert_int_eq(hb_push_post(push, HB_OP_RAN, &request, &err), -1);
+	ck_assert_int_eq(hb_push_post(push, 1, HB_OP_RAN, &request, &err), -1);
 	hb_push_listen(push, s);
 	ck_assert_int_eq(hb_push_provide(push, "model", 5, true, soon(), &err), 0);
 	hb_term_put_version(&payload);
@@ -611,16 +612,20 @@ START_TEST(what_is_no_message_goes_to_the_listener)
 	ck_assert_ptr_null(message->topic);
 	ck_assert_uint_eq(message->len, payload.len);
 	ck_assert_mem_eq(message->body, payload.data, payload.len);
+	link = message->link;
 	hb_message_unref(message);
 	hb_link_begin(&request);
 	hb_buf_add(&request, payload.data, payload.len);
-	ck_assert_int_eq(hb_push_post(push, HB_OP_RAN, &request, &err), 0);
+	ck_assert_int_eq(hb_push_post(push, link, HB_OP_RAN, &request, &err), 0);
 	fake_await(&fake, 1);
 	/* It is provided again. */
 	shutdown(link_fd, SHUT_RDWR);
 	ck_assert_int_eq(hb_push_next(s, hb_clock_ms() + 1, &message, &err), HB_PUSH_NOTHING);
 	await_int(&fake.requests, 3);
 	ck_assert_int_eq(hb_push_provide(push, "model", 5, false, soon(), &err), 0);
+	/* What the lost connection asked for is not answered over this one. */
+	ck_assert_int_eq(hb_push_post(push, link, HB_OP_RAN, &request, &err), -1);
+	ck_assert_int_eq(err.kind, HB_ERROR_CONNECT);
 	hb_buf_free(&payload);
 	hb_buf_free(&request);
 	hb_subscriber_free(s);
