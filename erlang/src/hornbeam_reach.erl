@@ -3,7 +3,7 @@
 %% host's resolver does; the caller has a deadline.
 -module(hornbeam_reach).
 
--export([alone/1, check/1, cause/2]).
+-export([alone/1, check/1, connect/1, cause/2]).
 
 %% For the port of a node that its epmd knows.
 -define(CONNECT_MS, 1000).
@@ -18,9 +18,21 @@ alone(Name) ->
 %% @doc Whether this node may connect to that one at all: throws what is wrong with its name.
 -spec check(node()) -> ok.
 check(Node) ->
-    case lists:member(Node, nodes(connected)) of
+    case is_connected(Node) of
         true -> ok;
         false -> same_kind(Node, net_kernel:longnames(), long(host(Node)))
+    end.
+
+is_connected(Node) -> lists:member(Node, nodes(connected)).
+
+%% @doc Connects with that node, or throws why it cannot: what fails after that is a connection that was lost.
+-spec connect(node()) -> ok.
+connect(Node) ->
+    ok = check(Node),
+    Started = hornbeam_clock:ms(),
+    case is_connected(Node) orelse net_kernel:connect_node(Node) of
+        true -> ok;
+        _ -> hornbeam_error:throw(connect, cause(Node, hornbeam_clock:ms() - Started))
     end.
 
 same_kind(Node, true, false) -> hornbeam_error:throw(connect, mixed(Node, "short", "long"));

@@ -88,15 +88,14 @@ other(Node) ->
 run(local, Module, Function, Arguments) ->
     hornbeam_calls:outcome(fun() -> apply(Module, Function, Arguments) end);
 run(Node, Module, Function, Arguments) ->
-    ok = hornbeam_reach:check(Node),
+    ok = hornbeam_reach:connect(Node),
     _ = process_flag(trap_exit, true),
-    Started = hornbeam_clock:ms(),
     Reference = make_ref(),
     Request = spawn_request(Node, erpc, execute_call, [Reference, Module, Function, Arguments], [link, {reply, error_only}]),
-    await(Node, Reference, Request, Started).
+    await(Node, Reference, Request).
 
 %% How erpc's own side of the other node ends: its exit reason is the result.
-await(Node, Reference, Request, Started) ->
+await(Node, Reference, Request) ->
     receive
         {'EXIT', _, {Reference, return, Value}} ->
             {returned, Value};
@@ -105,13 +104,17 @@ await(Node, Reference, Request, Started) ->
         {'EXIT', _, {Reference, Class, Reason}} ->
             hornbeam_calls:raised(Class, Reason, []);
         {'EXIT', Pid, noconnection} when erlang:node(Pid) =:= Node ->
-            hornbeam_error:throw(connect, ["the connection to ", atom_to_binary(Node), " was lost during the call"]);
+            lost(Node);
         {'EXIT', Pid, Reason} when erlang:node(Pid) =:= Node ->
             hornbeam_calls:raised(exit, Reason, []);
         {'EXIT', _Link, Reason} ->
             exit(Reason);
         {spawn_reply, Request, error, noconnection} ->
-            hornbeam_error:throw(connect, hornbeam_reach:cause(Node, hornbeam_clock:ms() - Started));
+            lost(Node);
         {spawn_reply, Request, error, Reason} ->
             hornbeam_error:throw(connect, ["no process could be started on ", atom_to_binary(Node), ": ", atom_to_binary(Reason)])
     end.
+
+-spec lost(node()) -> no_return().
+lost(Node) ->
+    hornbeam_error:throw(connect, ["the connection to ", atom_to_binary(Node), " was lost during the call"]).

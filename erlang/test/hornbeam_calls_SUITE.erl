@@ -244,7 +244,7 @@ a_function_that_hides_ends_at_its_deadline(Config) ->
 a_deadline_kills_and_names_the_function(Config) ->
     ok = hornbeam:register_function(slow, hang(self())),
     {error, {timeout, Text}} = call(Config, <<"slow">>, [], 50),
-    {match, _} = re:run(Text, "^'slow' gave no answer within [345]\\d ms$"),
+    {match, _} = re:run(Text, "^'slow' gave no answer within \\d+ ms$"),
     gone(hanging()),
     nothing_runs(Config).
 

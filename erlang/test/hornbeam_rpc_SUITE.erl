@@ -93,7 +93,7 @@ the_own_node_has_three_names(Config) ->
     {ok, {raised, error, badarith, Text}} = call(Config, <<"-">>, <<"erlang">>, <<"+">>, [1, a]),
     true = contains(Text, <<"1 + a">>),
     {error, {timeout, Late}} = call(Config, <<"-">>, <<"timer">>, <<"sleep">>, [infinity], 50),
-    {match, _} = re:run(Late, "^no answer from timer:sleep within [345]\\d ms$").
+    {match, _} = re:run(Late, "^no answer from timer:sleep within \\d+ ms$").
 
 exceptions_of_another_node_have_class_reason_and_stack(Config) ->
     There = there(Config),
@@ -170,7 +170,7 @@ a_node_that_hangs_is_a_timeout(Config) ->
         {ok, {ok, _}} = call(Config, Name, <<"erlang">>, <<"node">>, []),
         hb_cluster:signal(Node, "STOP"),
         {error, {timeout, Text}} = call(Config, Name, <<"erlang">>, <<"node">>, [], 200),
-        {match, _} = re:run(Text, "^no answer from hangs@127.0.0.1 within (19|20)\\d ms$"),
+        {match, _} = re:run(Text, "^no answer from hangs@127.0.0.1 within \\d+ ms$"),
         hb_cluster:signal(Node, "CONT"),
         {ok, {ok, _}} = call(Config, Name, <<"erlang">>, <<"node">>, [], 10000)
     end).

@@ -283,7 +283,7 @@ def test_a_drain_waits_for_hooks(tmp_path, kind, header):
         marked(tmp_path, "begun")
         assert d.get("/").status == 200
         d.proc.send_signal(signal.SIGTERM)
-        eventually(lambda: "draining" in d.log())
+        eventually(lambda: "connections are open" in d.log())
         (tmp_path / "go").touch()
         for one in (s, t):
             status, fields, _ = Reader(one).response()
