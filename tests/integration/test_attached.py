@@ -437,7 +437,10 @@ def test_several_applications_are_mounted():
 
 def test_every_familiar_option_sets_its_key():
     with node() as n:
-        n.start_app(bind=f'["127.0.0.1:{n.port}", "unix:{n.dir}/http.sock"]', workers="2", threads="3", worker_class="wsgi",
+        (n.dir / "other").mkdir()
+        subprocess.run([PYTHON, "-m", "venv", "--without-pip", n.dir / "venv"], check=True)
+        n.start_app(pythonpath=f'["{n.app}", "{n.dir}/other"]', venv=f'"{n.dir}/venv"',
+                    bind=f'["127.0.0.1:{n.port}", "unix:{n.dir}/http.sock"]', workers="2", threads="3", worker_class="wsgi",
                     timeout="20", keepalive="2.5", graceful_timeout='"4s"', max_requests="1000", max_requests_jitter="10",
                     lifespan="off", ssl="false", websocket_timeout="<<\"1m\">>", websocket_max_frame_size="65536",
                     config='#{limits => #{body => "2M", headers => 50}, <<"websocket">> => #{compression => false}, '
@@ -456,6 +459,7 @@ def test_every_familiar_option_sets_its_key():
         assert (got["websocket"]["idle"], got["websocket"]["compression"]) in (("1m", False), ("60s", False))
         assert got["websocket"]["max_message"] in (65536, "64K")
         assert got["limits"]["body"] in ("2M", 2 << 20) and got["limits"]["headers"] == 50
+        assert (got["python"]["path"], got["python"]["venv"]) == ([str(n.app), f"{n.dir}/other"], f"{n.dir}/venv")
         assert got["python"]["env"] == {"GREETING": "hi"} and got["forwarded"]["trust"] == []
         n.get("/")
         eventually(lambda: "GET / HTTP/1.1" in (n.dir / "access.log").read_text())
