@@ -157,7 +157,8 @@ def test_on_response_sees_status_headers_request_and_a_whole_body(d):
 
 
 @pytest.mark.parametrize(("path", "body", "size"), [
-    ("/stream", b"part 0\npart 1\npart 2\n", "none"), ("/whole", b"whole\n", "6"), ("/large", b"l" * 200000, "none")])
+    ("/stream", b"part 0\npart 1\npart 2\n", "none"), ("/whole", b"whole\n", "6"), ("/large", b"l" * 200000, "none")],
+    ids=["stream", "whole", "large"])
 def test_on_response_of_every_kind_of_body(d, path, body, size):
     r = d.get(path, headers={"X-Response": "tell"})
     assert (r.status, r.body, r.headers["x-body"]) == (200, body, size)
@@ -172,7 +173,7 @@ def test_on_response_gets_a_body_of_at_most_64_kib(d, size, told):
 
 @pytest.mark.parametrize(("path", "body", "size"), [
     ("/parts", b"one two three", "13"), ("/file", b"f" * 300000, "none"),
-    ("/write", b"written " + b"w" * 100000 + b" returned", "none")])
+    ("/write", b"written " + b"w" * 100000 + b" returned", "none")], ids=["parts", "file", "write"])
 def test_on_response_of_the_bodies_of_wsgi(d, path, body, size):
     if d.kind == "asgi":
         pytest.skip("WSGI alone has these")
