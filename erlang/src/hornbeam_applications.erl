@@ -153,6 +153,12 @@ failed(Application, Needed) ->
 
 why({"no such file or directory", File}) ->
     ["there is no ", File, " in erlang.code_path or with Erlang itself", hints()];
+why({[_ | _] = Text, [_ | _] = File} = Reason) ->
+    %% What file:format_error/1 has made of a resource file that cannot be read.
+    case io_lib:deep_char_list(Text) andalso io_lib:char_list(File) of
+        true -> [File, ":", Text];
+        false -> io_lib:format("~0tp", [Reason])
+    end;
 why({bad_return, {{Module, start, _}, {'EXIT', {Reason, Stack}}}}) when is_list(Stack) ->
     io_lib:format("~ts:start/2 has crashed: ~0tp at ~0tp", [Module, Reason, lists:sublist(Stack, 3)]);
 why({bad_return, {{Module, start, _}, {'EXIT', Reason}}}) ->

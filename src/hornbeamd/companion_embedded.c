@@ -46,6 +46,7 @@ struct embedded {
 	int64_t started_ms;
 	uint64_t restarts;
 	bool was_ready; /* once */
+	bool told;      /* why it ends, so that the process is killed */
 	struct hb_backoff backoff;
 };
 
@@ -111,6 +112,7 @@ on_answer(struct embedded *c, const void *p, size_t len)
 	struct hb_error err;
 
 	if (hb_erl_read(p, len, &answer, &err) == -1) {
+		c->told = true;
 		hb_err("companion: %s", err.text);
 		return -1;
 	}
@@ -330,7 +332,10 @@ on_exit_of(struct embedded *c, int status)
 		hb_warn("companion: process %d ended: %s; starting another", (int)pid, how);
 	} else {
 		set_state(c, HB_COMPANION_GONE);
-		hb_err("companion: cannot start (process %d: %s)", (int)pid, how);
+		if (c->told)
+			hb_err("companion: cannot start");
+		else
+			hb_err("companion: cannot start (process %d: %s)", (int)pid, how);
 		hb_master_fail(c->base.master, EX_UNAVAILABLE);
 	}
 }

@@ -124,6 +124,15 @@ def test_application_that_needs_what_is_not_there_says_so(tmp_path):
     assert "erlang.applications: needy needs mnesiac: there is no mnesiac.app" in log
 
 
+def test_resource_file_that_cannot_be_read_is_named_with_its_line(tmp_path):
+    ebin = application(tmp_path, "needy")
+    (pathlib.Path(ebin) / "needy.app").write_text('{application, needy,\n [{vsn, "1"]}.\n')
+    log = refused(daemon([ebin], "needy"))
+    assert "erlang.applications: needy: needy.app:2: syntax error before: ']'" in log
+    # That the master ends the process then is no cause.
+    assert log.rstrip().endswith("companion: cannot start")
+
+
 STARTS = {
     "error(out_of_paint)": "needy_app:start/2 has crashed: out_of_paint at [{needy_app,start,2,",
     "exit(tired)": "needy_app:start/2 has crashed: tired",
