@@ -25,7 +25,8 @@ make_run_dir(const char *dir, struct hb_error *err)
 	struct stat st;
 
 	if (mkdir(dir, 0700) == -1 && errno != EEXIST)
-		return hb_error_errno(err, HB_ERROR_SYSTEM, "cannot make %s", dir);
+		return hb_error_errno(err, HB_ERROR_SYSTEM, "cannot make %s for the sockets (see XDG_RUNTIME_DIR, or "
+		    "name a socket with -s)", dir);
 	if (lstat(dir, &st) == -1)
 		return hb_error_errno(err, HB_ERROR_SYSTEM, "cannot use %s", dir);
 	if (!S_ISDIR(st.st_mode) || st.st_uid != getuid() || (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)

@@ -17,7 +17,7 @@ static int
 fits(int n, size_t size, const char *what, struct hb_error *err)
 {
 	if (n < 0 || (size_t)n >= size || n >= HB_LINK_PATH)
-		return hb_error_set(err, HB_ERROR_VALUE, "%s is longer than the %d bytes of a socket's path", what,
+		return hb_error_set(err, HB_ERROR_SYSTEM, "%s is longer than the %d bytes of a socket's path", what,
 		    HB_LINK_PATH - 1);
 	return 0;
 }

@@ -101,6 +101,17 @@ def test_a_second_run_is_refused_with_the_first_one_named(tmp_path):
         assert f"process {run.proc.pid}," in done.stderr and "-s" in done.stderr
 
 
+@pytest.mark.parametrize(("directory", "said"), [
+    ("/nonexistent", "cannot make /nonexistent/hornbeam for the sockets (see XDG_RUNTIME_DIR, or name a socket with -s)"),
+    ("/tmp/" + "d" * 100, "XDG_RUNTIME_DIR is longer than the 107 bytes of a socket's path")])
+def test_a_runtime_directory_that_cannot_be_used_is_named(tmp_path, directory, said):
+    with Run(tmp_path) as run:
+        run.ready()
+        run.env["XDG_RUNTIME_DIR"] = directory
+        done = run.hornbeam("run", "app")
+        assert done.returncode == 71 and said in done.stderr
+
+
 def test_ctrl_c_closes_websockets_and_waits_for_no_stream_for_long(tmp_path):
     (tmp_path / "live.py").write_text("""
 import asyncio
