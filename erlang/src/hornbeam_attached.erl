@@ -77,17 +77,20 @@ start(AppSpec, Options) when is_map(Options) ->
 %% application (it cannot be imported), address (in use), permission, companion (of
 %% another release), not_found (hornbeamd), timeout, system and ended.
 %%
+%% ```
 %%     {ok, _} = hornbeam:start(#{
 %%         mounts => #{"/" => "shop:app", "/admin" => #{app => "shop.admin:app", timeout => 120}},
 %%         bind => ["0.0.0.0:8080", "unix:/run/shop/http.sock"],
 %%         pythonpath => "/srv/shop",
 %%         hooks => #{on_request => fun(Request) -> Request end}
 %%     }).
+%% '''
 %%
 %% Options, and the keys of hornbeam.yaml(5) that they set.  Text is a string or a
 %% binary.  A time is a number of seconds (3600 at most, fractions are fine), or text
 %% with its unit, such as "500ms" or "2h".
 %%
+%% ```
 %%     mounts        #{Path => App} or [{Path, App}]: what is served where.  App is
 %%                   "module:callable", or a map: app, and of its own timeout
 %%                   and worker_class
@@ -118,6 +121,7 @@ start(AppSpec, Options) when is_map(Options) ->
 %%     hornbeamd     the program; else that of the environment of the application, of the
 %%                   build tree (HORNBEAM_BUILD), of the installation, or of PATH
 %%     start_timeout milliseconds until all must serve: 60000
+%% '''
 %%
 %% Variables HORNBEAM_* of the node do not reach hornbeamd: the options are all.
 -spec start(map()) -> {ok, pid()} | {error, reason()}.
@@ -147,7 +151,9 @@ stop() ->
 %% @doc What runs: the process id of hornbeamd, its control socket, its state and
 %% how often it had to be started again.
 %%
+%% ```
 %%     #{control := Socket} = hornbeam_attached:info().
+%% '''
 -spec info() -> #{os_pid := integer(), control := binary(), status := atom(), restarts := integer()} | {error, not_started}.
 info() ->
     case running() of

@@ -208,10 +208,12 @@ def test_messages_for_one_that_does_not_read_are_counted(daemon, topic, tmp_path
             return lines.read_text().endswith("mark\n")
 
         harness.eventually(is_marked, 30)
+        told = json.loads(daemon.hornbeam("topics", "-o", "json").stdout)
         proc.send_signal(signal.SIGINT)
         _, err = ends(proc)
     lost = sum(int(n) for n in re.findall(r"^hornbeam: (\d+) messages? (?:was|were) lost$", err, re.M))
     assert lost > 0
+    assert [0 < row["dropped"] <= lost for row in told if row["topic"] == topic] == [True]
     assert lost + len(lines.read_text().splitlines()) == count + marks, err
 
 
