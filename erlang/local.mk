@@ -14,6 +14,7 @@ ERL_MODULES = \
 	hornbeam_clock \
 	hornbeam_cluster \
 	hornbeam_configuration \
+	hornbeam_core_sup \
 	hornbeam_counts \
 	hornbeam_courier \
 	hornbeam_distribution \

@@ -13,6 +13,8 @@ start(_Type, _Args) ->
     {ok, #{allow := Patterns}} = application:get_env(hornbeam, rpc),
     ok = hornbeam_rpc:configure(Patterns),
     ok = hornbeam_names:init(),
+    %% What a tree that was killed has left.
+    ok = hornbeam_attached_env:clear(),
     hornbeam_sup:start_link().
 
 -spec stop(term()) -> ok.

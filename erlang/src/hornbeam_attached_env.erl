@@ -5,7 +5,7 @@
 %% be it ours or the one that calls hornbeam:stop().
 -module(hornbeam_attached_env).
 
--export([set/3, clear/0, hooks/0, set_served/1, served/0, variables/1]).
+-export([set/3, clear/0, hooks/0, link/0, set_served/1, served/0, variables/1]).
 
 -define(NOTE(What), {?MODULE, What}).
 
@@ -13,6 +13,14 @@
 set(Dir, Link, Hooks) ->
     ok = persistent_term:put(?NOTE(made), {Dir, Link}),
     persistent_term:put(?NOTE(hooks), Hooks).
+
+%% @doc Where the start has its link.
+-spec link() -> file:filename_all() | undefined.
+link() ->
+    case persistent_term:get(?NOTE(made), none) of
+        {_Dir, Link} -> Link;
+        none -> undefined
+    end.
 
 %% @doc The hooks of the start; without one, those of the environment.
 -spec hooks() -> map().

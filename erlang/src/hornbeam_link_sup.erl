@@ -31,6 +31,8 @@ listen(Path) ->
 
 listening({ok, _Pid}) ->
     ok;
+listening({error, {already_started, _Pid}}) ->
+    ok; %% by init/1
 listening({error, Reason}) ->
     case Reason of
         {{listen, Text}, _Child} -> {error, Text};
@@ -49,6 +51,14 @@ unlisten(Path) ->
         exit:_ -> ok %% the whole tree ends
     end.
 
+%% That of the configuration or, where this is not the first such process, of hornbeam:start.
+listeners() ->
+    case {application:get_env(hornbeam, link, undefined), hornbeam_attached_env:link()} of
+        {undefined, undefined} -> [];
+        {undefined, Path} -> [listener(Path)];
+        {Path, _} -> [listener(Path)]
+    end.
+
 listener(Path) ->
     #{id => listener, start => {hornbeam_link_listener, start_link, [Path]}}.
 
@@ -57,12 +67,7 @@ init(top) ->
     ok = hornbeam_orphans:await([?LINKS]),
     ok = hornbeam_links:new(),
     Links = #{id => links, start => {?MODULE, start_links, []}, type => supervisor},
-    Children =
-        case application:get_env(hornbeam, link, undefined) of
-            undefined -> [Links];
-            Path -> [Links, listener(Path)]
-        end,
-    {ok, {#{strategy => one_for_one, intensity => 5, period => 10}, Children}};
+    {ok, {#{strategy => one_for_one, intensity => 5, period => 10}, [Links | listeners()]}};
 init(links) ->
     Link = #{id => link, start => {hornbeam_link, start_link, []}, restart => temporary, shutdown => 1000},
     {ok, {#{strategy => simple_one_for_one}, [Link]}}.

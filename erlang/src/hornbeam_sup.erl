@@ -1,25 +1,25 @@
-%% The root of the supervision tree: what the links use, then the links.  It
-%% owns the table of functions: what user code has registered is there as long as
-%% the application.
+%% The root of the supervision tree.  It owns the table of functions: what user
+%% code has registered is there as long as the application.
 %%
 %%   hornbeam_sup
-%%     functions                   no process: registers those of the configuration
-%%     hornbeam_state_sup          owns the table of state
-%%       hornbeam_sweeper          gives the memory of expired keys back
-%%       hornbeam_lease            one computation for many callers (fetch)
-%%     hornbeam_pubsub_sup         owns the tables of topics and subscriptions
-%%       hornbeam_pubsub           the scope of pg: which nodes subscribe to what
-%%       hornbeam_courier_sup
-%%         hornbeam_courier        one process for each other node, to its hub
-%%       hornbeam_hub              every change of the tables; messages of other nodes
-%%     hornbeam_python             functions of Python: which link has which
-%%     hornbeam_casts              calls that nobody waits for
-%%     hornbeam_link_sup           owns the table of links
-%%       hornbeam_link_links_sup
-%%         hornbeam_link           one process per link
-%%       hornbeam_link_listener    the Unix socket
-%%     hornbeam_cluster            keeps other nodes connected
-%%     hornbeam_applications       keeps the user's applications running
+%%     hornbeam_core_sup           what the links use, then the links
+%%       functions                 no process: registers those of the configuration
+%%       hornbeam_state_sup        owns the table of state
+%%         hornbeam_sweeper        gives the memory of expired keys back
+%%         hornbeam_lease          one computation for many callers (fetch)
+%%       hornbeam_pubsub_sup       owns the tables of topics and subscriptions
+%%         hornbeam_pubsub         the scope of pg: which nodes subscribe to what
+%%         hornbeam_courier_sup
+%%           hornbeam_courier      one process for each other node, to its hub
+%%         hornbeam_hub            every change of the tables; messages of other nodes
+%%       hornbeam_python           functions of Python: which link has which
+%%       hornbeam_casts            calls that nobody waits for
+%%       hornbeam_link_sup         owns the table of links
+%%         hornbeam_link_links_sup
+%%           hornbeam_link         one process per link
+%%         hornbeam_link_listener  the Unix socket
+%%       hornbeam_cluster          keeps other nodes connected
+%%       hornbeam_applications     keeps the user's applications running
 %%     hornbeam_attached           hornbeamd as a port, after hornbeam:start
 -module(hornbeam_sup).
 -behaviour(supervisor).
@@ -58,14 +58,6 @@ detach() ->
 -spec init([]) -> {ok, {supervisor:sup_flags(), [supervisor:child_spec()]}}.
 init([]) ->
     ok = hornbeam_functions:new(),
-    Children = [
-        #{id => functions, start => {hornbeam_functions, start, []}},
-        #{id => state, start => {hornbeam_state_sup, start_link, []}, type => supervisor},
-        #{id => pubsub, start => {hornbeam_pubsub_sup, start_link, []}, type => supervisor},
-        #{id => python, start => {hornbeam_python, start_link, []}},
-        #{id => casts, start => {hornbeam_casts, start_link, []}},
-        #{id => link, start => {hornbeam_link_sup, start_link, []}, type => supervisor},
-        #{id => cluster, start => {hornbeam_cluster, start_link, []}},
-        #{id => applications, start => {hornbeam_applications, start_link, []}}
-    ],
-    {ok, {#{strategy => rest_for_one, intensity => 3, period => 10}, Children}}.
+    Core = #{id => core, start => {hornbeam_core_sup, start_link, []}, type => supervisor},
+    %% hornbeamd serves on while the companion is made anew: it knows a companion that dies.
+    {ok, {#{strategy => one_for_one, intensity => 3, period => 10}, [Core]}}.

@@ -48,7 +48,7 @@ pid([Id | Path], Supervisor) -> pid(Path, pid([Id], Supervisor)).
 
 whoever_dies_is_replaced_and_all_is_well(Config) ->
     Paths = lists:usort(children(hornbeam_sup)),
-    true = lists:member([pubsub, hub], Paths) andalso lists:member([link, links], Paths),
+    true = lists:member([core, pubsub, hub], Paths) andalso lists:member([core, link, links], Paths),
     %% A fresh tree for each: the root gives up after a few crashes at once.
     _ = [
         begin

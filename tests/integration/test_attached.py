@@ -295,6 +295,26 @@ def test_a_killed_process_of_ours_is_started_again_by_its_supervisor():
         assert len(list(n.runtime.iterdir())) == 1
 
 
+@pytest.mark.parametrize("victim", ["hornbeam_casts", "hornbeam_python", "hornbeam_link_sup", "hornbeam_core_sup"])
+def test_hornbeamd_serves_on_while_the_companion_is_made_anew(victim):
+    with node() as n:
+        n.start_app()
+        n.get("/incr")
+        (first,) = n.daemons()
+        n.note()
+        before = n.eval("whereis(hornbeam_link_listener).")
+        assert n.eval(f"exit(whereis({victim}), kill).") == "true"
+        # All links have gone by then: none can lose the answer to a call that it has run.
+        eventually(lambda: n.eval("whereis(hornbeam_link_listener).") not in ("undefined", before))
+        assert n.get("/").text == "hello from "
+        value = "1" if victim == "hornbeam_core_sup" else "2"  # the table went with its owner
+        eventually(lambda: n.get("/incr").text == value)
+        assert n.daemons() == [first] and "restarts => 0" in n.eval("hornbeam_attached:info().")
+        assert n.hornbeam("state", "get", "visits").stdout == f"{value}\n"
+        assert n.eval("hornbeam:stop().") == "ok"
+        assert not list(n.runtime.iterdir())
+
+
 def test_a_killed_root_ends_the_application_and_hornbeamd_and_both_start_again():
     with node() as n:
         n.start_app()
