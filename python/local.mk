@@ -22,7 +22,8 @@ noinst_LTLIBRARIES += %D%/_hornbeam.la
 	%D%/ext/pubsub.c %D%/ext/pubsub.h \
 	%D%/ext/subscription.c \
 	%D%/ext/to_term.c \
-	%D%/ext/types.c
+	%D%/ext/types.c \
+	%D%/ext/watch.c %D%/ext/watch.h
 %C%__hornbeam_la_CPPFLAGS = $(AM_CPPFLAGS) $(PYTHON_INCLUDES)
 %C%__hornbeam_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -rpath $(pyextdir)
 %C%__hornbeam_la_LIBADD = src/link/liblink.la src/term/libterm.la src/common/libcommon.la -lpthread

@@ -1,5 +1,6 @@
 /* What publish/subscribe keeps in the module's state, and its functions: see pubsub.h. */
 #include "module.h"
+#include "watch.h"
 
 static int
 make_type(PyObject *module, PyType_Spec *spec, PyTypeObject **type)

@@ -92,11 +92,9 @@ int64_t hb_subscription_deadline(PyObject *timeout);
 
 /* awaited.c */
 extern PyType_Spec hb_awaited_spec;
-extern PyType_Spec hb_watch_spec;
 /* A coroutine in all but name: a pair, or None at the deadline.  iterating: the end is StopAsyncIteration. */
 PyObject *hb_awaited_new(struct hb_subscription *s, int64_t deadline, bool iterating);
-/* Where a loop runs on this thread it reads from now on.  *watch is borrowed, NULL: none runs.  -1 with an exception. */
-int hb_watch_get(struct hb_module *m, struct hb_loop_watch **watch);
-void hb_watch_clear(struct hb_pubsub *p);
+/* Each that waits for s looks again. */
+void hb_awaited_wake_all(struct hb_subscription *s);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "module.h"
+#include "watch.h"
 
 /* Milliseconds. */
 enum {
