@@ -8,6 +8,8 @@
 #include "py/coroutine.h"
 #include "watch.h"
 
+#define NAME "Subscription.get"
+
 struct hb_awaited {
 	PyObject_HEAD
 	struct hb_subscription *s; /* owned */
@@ -36,18 +38,12 @@ unlist(struct hb_awaited *a)
 static void
 wake(struct hb_awaited *a)
 {
-	struct hb_pubsub *p = &a->s->m->pubsub;
-	PyObject *future = Py_XNewRef(a->future), *done;
+	struct hb_module *m = a->s->m;
+	PyObject *future = Py_XNewRef(a->future);
 
 	unlist(a);
-	done = future != NULL ? PyObject_CallMethodNoArgs(future, p->done) : NULL;
-	if (done == Py_False) {
-		Py_DECREF(done);
-		done = PyObject_CallMethodOneArg(future, p->set_result, Py_None);
-	}
-	if (done == NULL && PyErr_Occurred())
-		PyErr_WriteUnraisable(future);
-	Py_XDECREF(done);
+	if (future != NULL)
+		hb_coroutine_wake(future, m->pubsub.done, m->pubsub.set_result);
 	Py_XDECREF(future);
 }
 
@@ -303,7 +299,7 @@ awaited_close(PyObject *self, PyObject *unused)
 static PyObject *
 awaited_name(PyObject *self, void *unused)
 {
-	return PyUnicode_FromString("Subscription.get");
+	return PyUnicode_FromString(NAME);
 }
 
 static int
@@ -326,18 +322,6 @@ awaited_clear(PyObject *self)
 	return 0;
 }
 
-/* One that is not awaited receives nothing: say so, as a coroutine does. */
-static void
-warn_unused(void)
-{
-	PyObject *type, *value, *tb;
-
-	PyErr_Fetch(&type, &value, &tb);
-	if (PyErr_WarnEx(PyExc_RuntimeWarning, "coroutine 'Subscription.get' was never awaited", 1) == -1)
-		PyErr_WriteUnraisable(NULL);
-	PyErr_Restore(type, value, tb);
-}
-
 static void
 awaited_dealloc(PyObject *self)
 {
@@ -346,7 +330,7 @@ awaited_dealloc(PyObject *self)
 
 	PyObject_GC_UnTrack(self);
 	if (!a->begun)
-		warn_unused();
+		hb_coroutine_warn_unused(NAME);
 	stop_waiting(a);
 	Py_CLEAR(a->s);
 	type->tp_free(self);

@@ -228,10 +228,16 @@ await_close(PyObject *self, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+static const char *
+name_of(const struct hb_py_await *a)
+{
+	return a->is_send ? "send" : "receive";
+}
+
 static PyObject *
 await_name(PyObject *self, void *unused)
 {
-	return PyUnicode_FromString(((struct hb_py_await *)self)->is_send ? "send" : "receive");
+	return PyUnicode_FromString(name_of((struct hb_py_await *)self));
 }
 
 static int
@@ -257,19 +263,6 @@ await_clear(PyObject *self)
 	return 0;
 }
 
-/* A send() without `await` sends nothing: say so, as a coroutine does. */
-static void
-warn_unused(const struct hb_py_await *a)
-{
-	PyObject *type, *value, *tb;
-
-	PyErr_Fetch(&type, &value, &tb);
-	if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited",
-	        a->is_send ? "send" : "receive") == -1)
-		PyErr_WriteUnraisable(NULL);
-	PyErr_Restore(type, value, tb);
-}
-
 static void
 await_dealloc(PyObject *self)
 {
@@ -279,7 +272,7 @@ await_dealloc(PyObject *self)
 
 	PyObject_GC_UnTrack(self);
 	if (!a->over && !a->begun && a->future == NULL && asgi != NULL)
-		warn_unused(a);
+		hb_coroutine_warn_unused(name_of(a));
 	await_clear(self);
 	Py_CLEAR(a->call);
 	if (asgi != NULL && asgi->spare_awaits_count < Py_ARRAY_LENGTH(asgi->spare_awaits)) {
@@ -371,19 +364,12 @@ hb_py_await_wake(struct hb_py_asgi_call *c, struct hb_py_awaits *waiting)
 {
 	struct hb_py_asgi_names *n = &c->py->asgi->names;
 	struct hb_py_await *a;
-	PyObject *future, *done;
+	PyObject *future;
 
 	while ((a = TAILQ_FIRST(waiting)) != NULL) {
 		leave_list(a);
 		future = Py_NewRef(a->future);
-		done = PyObject_CallMethodNoArgs(future, n->done);
-		if (done == Py_False) {
-			Py_DECREF(done);
-			done = PyObject_CallMethodOneArg(future, n->set_result, Py_None);
-		}
-		if (done == NULL)
-			PyErr_WriteUnraisable(future);
-		Py_XDECREF(done);
+		hb_coroutine_wake(future, n->done, n->set_result);
 		Py_DECREF(future);
 	}
 }

@@ -31,4 +31,31 @@ hb_coroutine_await(PyObject *future)
 	return methods != NULL && methods->am_await != NULL ? methods->am_await(future) : PyObject_GetIter(future);
 }
 
+/* Ends a Future that something sleeps on, if it is not done; the names are "done" and "set_result". */
+static inline void
+hb_coroutine_wake(PyObject *future, PyObject *done_name, PyObject *set_result_name)
+{
+	PyObject *done = PyObject_CallMethodNoArgs(future, done_name);
+
+	if (done == Py_False) {
+		Py_DECREF(done);
+		done = PyObject_CallMethodOneArg(future, set_result_name, Py_None);
+	}
+	if (done == NULL)
+		PyErr_WriteUnraisable(future);
+	Py_XDECREF(done);
+}
+
+/* One that is not awaited does nothing: says so, as a coroutine does. */
+static inline void
+hb_coroutine_warn_unused(const char *name)
+{
+	PyObject *type, *value, *tb;
+
+	PyErr_Fetch(&type, &value, &tb);
+	if (PyErr_WarnFormat(PyExc_RuntimeWarning, 1, "coroutine '%s' was never awaited", name) == -1)
+		PyErr_WriteUnraisable(NULL);
+	PyErr_Restore(type, value, tb);
+}
+
 #endif
