@@ -20,6 +20,7 @@ noinst_LTLIBRARIES += %D%/libworker.la
 	%D%/output.c \
 	%D%/own.c %D%/own.h \
 	%D%/overdue.c %D%/overdue.h \
+	%D%/pass.c %D%/pass.h \
 	%D%/pool.c %D%/pool.h \
 	%D%/rate.c %D%/rate.h \
 	%D%/respond.c %D%/respond.h \
