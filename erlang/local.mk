@@ -9,6 +9,7 @@ ERL_MODULES = \
 	hornbeam_attached_find \
 	hornbeam_attached_log \
 	hornbeam_attached_options \
+	hornbeam_attached_reason \
 	hornbeam_calls \
 	hornbeam_casts \
 	hornbeam_clock \

@@ -17,9 +17,7 @@
 -type reason() ::
     {already_started, pid()}
     | hornbeam_attached_options:reason()
-    | {failure(), Text :: binary()}.
--type failure() ::
-    configuration | application | address | permission | companion | system | not_found | timeout | ended.
+    | hornbeam_attached_reason:reason().
 
 -type start() :: fun(() -> {hornbeam_attached_options:settings(), file:filename(), reference()}).
 
@@ -45,7 +43,7 @@
     port = none :: none | port(),
     os_pid = 0 :: non_neg_integer(),
     %% starting: not ready yet; pausing: ended, until the next start; failed: it never was ready.
-    status = starting :: starting | ready | pausing | draining | {failed, {failure(), binary()}} | stopped,
+    status = starting :: starting | ready | pausing | draining | {failed, hornbeam_attached_reason:reason()} | stopped,
     start :: reference(),
     served = false :: boolean(), %% this start, if not this process
     waiting = [] :: [gen_server:from()],
@@ -53,9 +51,7 @@
     since = 0 :: integer(),
     pause = 0 :: non_neg_integer(),
     restarts = 0 :: non_neg_integer(),
-    %% The last errors: what a reason is made of.
-    of_worker = <<>> :: binary(),
-    of_master = <<>> :: binary(),
+    last = hornbeam_attached_reason:none() :: hornbeam_attached_reason:last(),
     cut = false :: boolean()
 }).
 
@@ -344,7 +340,8 @@ launch(#s{exe = Exe, file = File, dir = Dir, start_ms = Ms} = S) ->
                 end,
             _ = erlang:start_timer(?POLL_MS, self(), {poll, Port}),
             Started = S#s{
-                port = Port, os_pid = Pid, status = starting, since = hornbeam_clock:ms(), of_worker = <<>>, of_master = <<>>
+                port = Port, os_pid = Pid, status = starting, since = hornbeam_clock:ms(),
+                last = hornbeam_attached_reason:none()
             },
             set_timer(start, Ms, Started)
     catch
@@ -389,10 +386,10 @@ is_alive(Pid) ->
     end.
 
 ended(Status, #s{status = draining} = S) ->
-    ?LOG_INFO("attached: hornbeamd, process ~b, has ended: ~ts", [S#s.os_pid, exit_text(Status)]),
+    ?LOG_INFO("attached: hornbeamd, process ~b, has ended: ~ts", [S#s.os_pid, hornbeam_attached_reason:exit_text(Status)]),
     stopped(close_port(S));
 ended(Status, S) ->
-    over(why(Status, S), close_port(S)).
+    over(hornbeam_attached_reason:of_end(Status, S#s.file, S#s.last), close_port(S)).
 
 stopped(#s{waiting = Waiting} = S) ->
     reply(Waiting, ok),
@@ -425,22 +422,13 @@ ended_start(#s{waiting = Waiting} = S, Answer) ->
 late(launch, S) ->
     {noreply, launch(S#s{restarts = S#s.restarts + 1})};
 late(start, #s{start_ms = Ms} = S) ->
-    Text = io_lib:format("hornbeamd did not serve within ~b ms~ts", [Ms, last_words(S)]),
+    Text = io_lib:format("hornbeamd did not serve within ~b ms~ts", [Ms, hornbeam_attached_reason:last_words(S#s.last)]),
     {noreply, over({timeout, unicode:characters_to_binary(Text)}, close_port(killed(S)))};
 late(drain, S) ->
     ?LOG_WARNING("attached: hornbeamd, process ~b, did not end by itself; killing it", [S#s.os_pid]),
     {noreply, killed(S)};
 late(unclaimed, S) ->
     {stop, normal, S}.
-
-last_words(S) ->
-    case last_error(S) of
-        <<>> -> "";
-        Text -> ["; the last error of its log: ", Text]
-    end.
-
-last_error(#s{of_worker = <<>>, of_master = Text}) -> Text;
-last_error(#s{of_worker = Text}) -> Text.
 
 %% Its standard input asks for the drain; the end of it ends hornbeamd at once.
 drain(#s{status = draining} = S) ->
@@ -514,51 +502,5 @@ heard(End, Line, #s{log = Log} = S) ->
             {true, #{text := Text}} -> Parsed#{text := [Text, "..."]};
             {false, _} -> Parsed
         end,
-    remember(Whole, S#s{log = hornbeam_attached_log:line(Whole, Log), cut = Cut}).
-
-remember(#{level := error, text := Text, process := <<"worker", _/binary>>}, S) ->
-    case unicode:characters_to_binary(Text) of
-        <<"worker: ", Cause/binary>> -> S#s{of_worker = Cause};
-        _ -> S
-    end;
-remember(#{level := error, text := Text}, S) ->
-    S#s{of_master = unicode:characters_to_binary(Text)};
-remember(_Line, S) ->
-    S.
-
-%% The exit statuses of hornbeamd(8).
-why(Status, S) ->
-    case {Status, S} of
-        {70, #s{of_worker = Text}} when Text =/= <<>> -> {application, Text};
-        {_, #s{of_master = <<>>}} -> {kind(Status), unicode:characters_to_binary(exit_text(Status))};
-        {_, #s{of_master = Text}} -> {kind(Status), without_file(without_name(Text), S)}
-    end.
-
-kind(64) -> companion;
-kind(69) -> companion;
-kind(70) -> application;
-kind(71) -> system;
-kind(73) -> address;
-kind(77) -> permission;
-kind(78) -> configuration;
-kind(_) -> ended.
-
-exit_text(unknown) -> "ended";
-exit_text(Status) when Status > 128 -> io_lib:format("killed by signal ~b", [Status - 128]);
-exit_text(Status) -> io_lib:format("exit status ~b", [Status]).
-
-without_name(<<"hornbeamd: ", Text/binary>>) -> Text;
-without_name(Text) -> Text.
-
-%% The file is ours, and says nothing to those who gave a map.
-without_file(Text, #s{file = File}) ->
-    Size = byte_size(unicode:characters_to_binary(File)),
-    case Text of
-        <<_:Size/binary, Rest/binary>> ->
-            case binary:part(Text, 0, Size) =:= unicode:characters_to_binary(File) of
-                true -> re:replace(Rest, "^(:[0-9]+)?: ", "", [{return, binary}]);
-                false -> Text
-            end;
-        _ ->
-            Text
-    end.
+    Last = hornbeam_attached_reason:heard(Whole, S#s.last),
+    S#s{log = hornbeam_attached_log:line(Whole, Log), last = Last, cut = Cut}.

@@ -1,4 +1,4 @@
-%% The parts of a start from Erlang that need no daemon: options, JSON, lines of the log.
+%% The parts of a start from Erlang that need no daemon: options, JSON, lines of the log, reasons.
 -module(hornbeam_attached_tests).
 
 -include_lib("eunit/include/eunit.hrl").
@@ -61,3 +61,29 @@ no_bytes_break_the_reading_of_lines_test() ->
         end
      || _ <- lists:seq(1, 2000)
     ].
+
+last(Lines) ->
+    lists:foldl(fun(L, Last) -> hornbeam_attached_reason:heard(L, Last) end, hornbeam_attached_reason:none(), Lines).
+
+error_of(Process, Text) ->
+    #{level => error, process => Process, text => Text}.
+
+a_reason_is_the_status_and_the_last_error_test() ->
+    File = "/run/x/hornbeam.json",
+    Master = error_of(<<"master">>, [<<"hornbeamd: /run/x/hornbeam.json:3: ">>, "listen: no"]),
+    Worker = error_of(<<"worker 0">>, <<"worker: shop: no module">>),
+    App = error_of(<<"worker 0">>, <<"app: oh">>),
+    Of = fun(Status, Lines) -> hornbeam_attached_reason:of_end(Status, File, last(Lines)) end,
+    ?assertEqual({ended, <<"killed by signal 9">>}, Of(137, [App, #{level => notice, text => <<"x">>}])),
+    ?assertEqual({ended, <<"ended">>}, Of(unknown, [])),
+    ?assertEqual({configuration, <<"listen: no">>}, Of(78, [Worker, Master])),
+    ?assertEqual({address, <<"in use">>}, Of(73, [Master, error_of(<<"master">>, <<"in use">>)])),
+    ?assertEqual({application, <<"shop: no module">>}, Of(70, [Worker, App, Master])),
+    ?assertEqual({application, <<"exit status 70">>}, Of(70, [])).
+
+the_last_words_are_the_workers_before_the_masters_test() ->
+    Words = fun(Lines) -> iolist_to_binary(hornbeam_attached_reason:last_words(last(Lines))) end,
+    Master = error_of(<<"master">>, <<"no">>),
+    ?assertEqual(<<>>, Words([])),
+    ?assertEqual(<<"; the last error of its log: no">>, Words([Master])),
+    ?assertEqual(<<"; the last error of its log: why">>, Words([error_of(<<"worker 1">>, <<"worker: why">>), Master])).
