@@ -1,4 +1,5 @@
 /* Opening links on a libevent loop, and the evented client, against a fake companion. */
+#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -421,6 +422,37 @@ START_TEST(call_waits_a_moment_longer_than_its_deadline)
 }
 END_TEST
 
+/* arg is where the connection's descriptor is kept; it is open still when it is told to be over. */
+static void
+keep_descriptor(void *arg, int fd)
+{
+	int *kept = arg;
+
+	ck_assert((fd == -1) != (*kept == -1));
+	ck_assert_int_ne(fcntl(fd != -1 ? fd : *kept, F_GETFD), -1);
+	*kept = fd;
+}
+
+START_TEST(the_descriptor_is_told_from_its_first_to_its_last_moment)
+{
+	struct told told = {0};
+	struct hb_error err;
+	int fd = -1;
+
+	prepare(serve_echo);
+	hb_evlink_on_descriptor(link_, keep_descriptor, &fd);
+	ck_assert_ptr_nonnull(ask("a", 0, &told, &err));
+	ck_assert_int_eq(fd, -1);
+	loop_until(&told.times, 1);
+	ck_assert_int_ge(fd, 0);
+	hb_evlink_free(link_);
+	link_ = NULL;
+	ck_assert_int_eq(fd, -1);
+	hb_buf_free(&told.payload);
+	stop();
+}
+END_TEST
+
 START_TEST(batched_requests_wait_for_the_flush)
 {
 	struct told first = {0}, told = {0};
@@ -428,10 +460,8 @@ START_TEST(batched_requests_wait_for_the_flush)
 
 	prepare(serve_echo);
 	hb_evlink_batch(link_);
-	ck_assert_int_eq(hb_evlink_fd(link_), -1);
 	ck_assert_ptr_nonnull(ask("a", 0, &first, &err)); /* for which there is no connection yet */
 	loop_until(&first.times, 1);
-	ck_assert_int_ge(hb_evlink_fd(link_), 0);
 	for (int i = 0; i < 3; i++)
 		ck_assert_ptr_nonnull(ask("b", 0, &told, &err));
 	event_base_loop(base, EVLOOP_NONBLOCK);
@@ -463,6 +493,7 @@ unit_suite(void)
 	tcase_add_test(t, output_to_a_deaf_companion_is_bounded);
 	tcase_add_test(t, companion_is_told_of_a_call_that_is_abandoned);
 	tcase_add_test(t, call_waits_a_moment_longer_than_its_deadline);
+	tcase_add_test(t, the_descriptor_is_told_from_its_first_to_its_last_moment);
 	tcase_add_test(t, batched_requests_wait_for_the_flush);
 	suite_add_tcase(s, t);
 	return s;
