@@ -63,7 +63,9 @@
 start(_AppSpec, Options) when is_map_key(mounts, Options) ->
     {error, {bad_option, mounts, <<"mounts: the application is named already">>}};
 start(AppSpec, Options) when is_map(Options) ->
-    start(Options#{mounts => #{"/" => AppSpec}}).
+    start(Options#{mounts => #{"/" => AppSpec}});
+start(_AppSpec, _Options) ->
+    {error, {bad_option, options, <<"options: a map, such as #{workers => 4}">>}}.
 
 %% @doc Serves Python applications until stop/0, or the end of the node.
 %%

@@ -310,7 +310,13 @@ hook(timeout, Ms, Read) when is_integer(Ms), Ms > 0 -> Read#{timeout => Ms};
 hook(timeout, _Ms, _Read) -> bad(hooks, "timeout is milliseconds, above 0");
 hook(when_down, When, Read) when When =:= refuse; When =:= pass -> Read#{when_down => When};
 hook(when_down, _When, _Read) -> bad(hooks, "when_down is refuse or pass");
-hook(Name, {M, F}, Read) when is_atom(M), is_atom(F) -> Read#{Name => {M, F}};
+hook(Name, {M, F}, Read) when is_atom(M), is_atom(F) ->
+    Arity = maps:get(Name, ?HOOKS),
+    _ = code:ensure_loaded(M),
+    %% One that is not there would refuse every request.
+    erlang:function_exported(M, F, Arity) orelse
+        bad(hooks, io_lib:format("~s: this node has no function ~tp:~tp/~b", [Name, M, F, Arity])),
+    Read#{Name => {M, F}};
 hook(Name, Fun, Read) ->
     Arity = maps:get(Name, ?HOOKS),
     is_function(Fun, Arity) orelse bad(hooks, io_lib:format("~s is {Module, Function} or a fun with ~b argument~s",

@@ -370,6 +370,8 @@ WRONG = [
     ({"hooks": "#{on_requst => fun(R) -> R end}"}, r"{unknown_option,on_requst,<<.*do you mean 'on_request'\?"),
     ({"hooks": "#{on_request => fun(A, B) -> A end}"}, r"{bad_option,hooks,<<\"hooks: on_request is .* 1 argument"),
     ({"hooks": "[]"}, r"{bad_option,hooks,"),
+    ({"hooks": "#{on_request => {no_module, f}}"}, r"{bad_option,hooks,<<\"hooks: on_request: this node has no function no_module:f/1"),
+    ({"hooks": "#{on_error => {lists, nth_of}}"}, r"{bad_option,hooks,<<\"hooks: on_error: this node has no function lists:nth_of/2"),
     ({"config": "#{nonsense => 1}"}, r"{configuration,<<\"nonsense: unknown key"),
     ({"config": "#{erlang => #{node => x}}"}, r"{bad_option,config,<<\"config: erlang: this node is the companion"),
     ({"config": "#{user => www}"}, r"{bad_option,config,"),
@@ -402,6 +404,11 @@ def test_a_wrong_option_is_an_error_that_names_it(idle, options, reason):
 def test_wrong_mounts_are_errors(idle, mounts, reason):
     result = idle.eval(f"hornbeam:start(#{{mounts => {mounts}, bind => {idle.port}}}).")
     assert result.startswith("{error," + reason), result
+
+
+def test_options_that_are_no_map_are_an_error(idle):
+    assert idle.eval('hornbeam:start("app:application", [{workers, 2}]).') == (
+        '{error,{bad_option,options,<<"options: a map, such as #{workers => 4}">>}}')
 
 
 def test_an_application_that_cannot_be_imported_is_told_with_its_last_line(idle):
