@@ -38,6 +38,8 @@
 -spec new(limits()) -> ok.
 new(Limits) ->
     Atomics = atomics:new(6, [{signed, true}]),
+    %% Versions of an earlier run are not given out again: who remembers one has none of this run's.
+    ok = atomics:put(Atomics, ?VERSION, erlang:system_time(microsecond)),
     ok = atomics:put(Atomics, ?EARLIEST, ?NEVER),
     persistent_term:put(?MODULE, #meta{
         atomics = Atomics,

@@ -319,3 +319,11 @@ def test_import_does_no_io(tmp_path):
             "assert set(os.listdir('/proc/self/fd')) == before\n"
             "assert len(os.listdir('/proc/self/task')) == 1")
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_version_of_before_is_none_of_a_companion_that_was_started_again(own):
+    code = "state_set('k', 'a'); print(state_gets('k')[1])"
+    before = int(run(own, code))
+    own.kill()
+    own.start()
+    assert run(own, f"{code}; print(state_cas('k', 'b', {before}))").split()[1] == "False"
