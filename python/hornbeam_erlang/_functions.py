@@ -18,7 +18,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from . import _hornbeam
@@ -65,7 +65,10 @@ class _Functions:
     """What this process provides, and the threads that run it."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
+        #: Of what is registered, here and in the companion; a signal's handler may register too.
+        self.changing = threading.RLock()
+        self.lock = threading.RLock()
+        #: Fewer calls are under way that somebody waits for.
         self.fewer = threading.Condition(self.lock)
         self.functions: dict[str, Callable[..., Any]] = {}
         self.loop: asyncio.AbstractEventLoop | None = None
@@ -77,6 +80,10 @@ class _Functions:
         self.listening = False
 
     def add(self, name: str, function: Callable[..., Any]) -> None:
+        with self.changing:
+            self.take_in(name, function)
+
+    def take_in(self, name: str, function: Callable[..., Any]) -> None:
         with self.lock:
             before = self.functions.get(name)
             self.functions[name] = function
@@ -97,22 +104,24 @@ class _Functions:
             raise
 
     def remove(self, name: str) -> bool:
-        with self.lock:
-            there = self.functions.pop(name, None) is not None
-        if there:
-            _hornbeam.provide(name, False)
+        with self.changing:
+            with self.lock:
+                there = self.functions.pop(name, None) is not None
+            if there:
+                _hornbeam.provide(name, False)
         return there
 
     def listen(self) -> None:
+        """On a thread of its own, which nothing may end."""
         while True:
-            key, name, args, ms = _hornbeam.take_task()
-            if name is None:
-                self.stop(key)
-            else:
-                self.begin(_Task(key, name, args, ms))
+            with _told():
+                key, name, args, ms = _hornbeam.take_task()
+                if name is None:
+                    self.stop(key)
+                else:
+                    self.begin(_Task(key, name, args, ms))
 
     def begin(self, task: _Task) -> None:
-        """On the thread that listens, which nothing may end."""
         refused: list[tuple[_Task, RuntimeError]] = []
         with self.lock:
             self.tasks[task.key] = task
@@ -120,6 +129,7 @@ class _Functions:
             if loop is not None and loop.is_running() and _is_coroutine(self.functions.get(task.name)):
                 with contextlib.suppress(RuntimeError):  # it was closed meanwhile
                     loop.call_soon_threadsafe(self.start, task, loop, context=contextvars.Context())
+                    task.running = (loop, None)
                     return
             self.waiting.put(task)
             self.given += 1
@@ -141,19 +151,24 @@ class _Functions:
             if task is None:
                 return
             task.stopped = True
+            self.fewer.notify_all()
             loop, job = task.running or (None, None)
             if loop is not None and job is not None:
                 with contextlib.suppress(RuntimeError):
                     loop.call_soon_threadsafe(job.cancel)
 
     def work(self) -> None:
-        """A thread of the pool."""
+        """A thread of the pool, which nothing may end either."""
         while True:
             task = self.waiting.get()
-            contextvars.Context().run(self.run, task)
-            _hornbeam.leave_thread()
+            with _told():
+                try:
+                    contextvars.Context().run(self.run, task)
+                finally:
+                    _hornbeam.leave_thread()
             with self.lock:
                 self.given -= 1
+                self.forget(task)
 
     def run(self, task: _Task) -> None:
         if task.late():
@@ -222,12 +237,12 @@ class _Functions:
             self.forget(task)  # the caller's own deadline, which it is told of at once
             return
         try:
-            text = str(error)
-            trace = "".join(traceback.format_exception(error))
-        except Exception as e:  # its own code failed
+            text = str(error)[:TEXT_MAX]
+            trace = "".join(traceback.format_exception(error))[-TEXT_MAX:]
+        except BaseException as e:  # its own code failed
             text, trace = f"no text: str() raised {type(e).__name__}", ""
         with contextlib.suppress(HornbeamError):
-            _hornbeam.ran_raised(task.key, type(error).__name__, text[:TEXT_MAX], trace[-TEXT_MAX:])
+            _hornbeam.ran_raised(task.key, type(error).__name__, text, trace)
         self.forget(task)
 
     def forget(self, task: _Task) -> None:
@@ -243,12 +258,28 @@ class _Functions:
         with contextlib.suppress(HornbeamError):
             for name in names:
                 _hornbeam.provide(name, False)
+        end = time.monotonic() + LAST
         with self.fewer:
-            self.fewer.wait_for(lambda: all(self.hopeless(t) for t in self.tasks.values()), LAST)
+            while hoped_for := [t for t in self.tasks.values() if not self.hopeless(t)]:
+                now = time.monotonic()
+                if now >= end:
+                    break
+                # Nobody says so when a call's time is up.
+                self.fewer.wait(min([end, *(t.until for t in hoped_for if t.until is not None)]) - now + 0.001)
 
     def hopeless(self, task: _Task) -> bool:
         # A loop that has ended finishes nothing.
         return task.late() or (task.running is not None and not task.running[0].is_running())
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What comes of it is told as the end of a thread is, but the thread goes on."""
+    try:
+        yield
+    except BaseException:
+        kind, error, trace = sys.exc_info()
+        threading.excepthook(threading.ExceptHookArgs((kind, error, trace, threading.current_thread())))
 
 
 def _is_coroutine(function: object) -> bool:

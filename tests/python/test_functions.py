@@ -8,7 +8,7 @@ import time
 
 import companion as companions
 import pytest
-from companion import SLOW, Companion, eventually
+from companion import SLOW, Companion, eventually, run
 
 import hornbeam_erlang
 from hornbeam_erlang import (
@@ -145,10 +145,22 @@ def test_what_ends_a_program_ends_no_thread_of_the_pool(registered, error):
     assert call("lives") == 1
 
 
-def test_an_exception_without_a_text_ends_no_thread_of_the_pool(registered):
+class OddText(str):
+    __slots__ = ()
+
+    def __getitem__(self, which):
+        raise LookupError("no part")
+
+
+def exits():
+    raise SystemExit("no text")
+
+
+@pytest.mark.parametrize("text", [lambda: [].pop(), exits, lambda: OddText("x")])
+def test_an_exception_without_a_text_ends_no_thread_of_the_pool(registered, text):
     class MuteError(Exception):
         def __str__(self):
-            raise LookupError("no text")
+            return text()
 
     def fails():
         raise MuteError
@@ -435,6 +447,92 @@ def test_calls_under_way_are_answered_at_the_end_of_their_process():
             assert p.line() == "inside"
             p.say("go")
             assert caller.line() == "answered"
+
+
+def test_an_error_in_between_ends_neither_the_thread_that_listens_nor_the_pool():
+    with Companion() as c, script(c, """
+            from hornbeam_erlang import _functions
+            real = {name: getattr(_hornbeam, name) for name in ("take_task", "ran_raised")}
+            def fails_once(name):
+                def fail(*args):
+                    setattr(_hornbeam, name, real[name])
+                    raise MemoryError
+                setattr(_hornbeam, name, fail)
+            fails_once("take_task")
+            register("f", lambda x: x)
+            print("ready", flush=True)
+            for line in sys.stdin:
+                fails_once("ran_raised")
+                print("set", flush=True)
+            """) as p:
+        assert p.line() == "ready"
+        with script(c, """
+                for x in sys.stdin:
+                    try:
+                        print(call("f", *x.split(), timeout_ms=300 if x == "a b\\n" else 20000), flush=True)
+                    except HornbeamTimeoutError:
+                        print("late", flush=True)
+                """) as caller:
+            assert caller.ask("a") == "a"
+            for _ in range(5):
+                assert p.ask("") == "set"
+                assert caller.ask("a b") == "late"
+            assert caller.ask("a") == "a"
+
+
+@pytest.mark.parametrize("how", ["late", "left"])
+def test_the_end_waits_for_no_call_that_nobody_waits_for(how):
+    with Companion() as c, script(c, """
+            import atexit
+            atexit.register(lambda: print("ends", flush=True))  # after those that come later
+            from hornbeam_erlang import _functions
+            _functions.LAST = 3600
+            register("hold", lambda: print("inside", flush=True) or threading.Event().wait())
+            print("ready", flush=True)
+            sys.stdin.readline()
+            """) as p:
+        assert p.line() == "ready"
+        with script(c, f"call('hold', timeout_ms={500 if how == 'late' else 3600000})") as caller:
+            assert p.line() == "inside"
+            p.say("end")
+            # No function is taken any more: the end waits.
+            eventually(lambda: not run(c, "print(*rpc_call('local', 'hornbeam', 'functions', []))").strip())
+            if how == "left":
+                caller.process.kill()
+            assert p.line() == "ends"
+
+
+def test_what_registers_and_what_takes_back_at_once_agree_with_the_companion(companion):
+    with script(companion, """
+            said, entered, go = [], threading.Event(), threading.Event()
+            real = _hornbeam.provide
+            def provide(name, there):
+                said.append(there)
+                if there:
+                    go.set()
+                else:
+                    entered.set()
+                    go.wait()
+                real(name, there)
+                said.append(there)
+            register("changes", lambda: 1)
+            _hornbeam.provide = provide
+            back = threading.Thread(target=unregister, args=("changes",))
+            back.start()
+            entered.wait()
+            again = threading.Thread(target=register, args=("changes", lambda: 2))
+            again.start()
+            while not go.is_set():
+                try:
+                    wait_until_asleep(again)
+                    go.set()
+                except FileNotFoundError:
+                    pass
+            back.join()
+            again.join()
+            print(said, call("changes"), flush=True)
+            """) as p:
+        assert p.line() == "[False, False, True, True] 2"
 
 
 def test_no_companion_is_an_error():
