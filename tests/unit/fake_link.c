@@ -219,3 +219,24 @@ fake_await(struct fake *fake, int value)
 		nanosleep(&pause, NULL);
 	}
 }
+
+void
+fake_cancelled(struct fake *fake, int fd, enum hb_link_op op)
+{
+	struct hb_buf buf = HB_BUF_INIT;
+	struct hb_term_reader r;
+	struct hb_frame frame;
+	struct hb_error err;
+	int64_t cancelled;
+	uint32_t id;
+
+	ck_assert(fake_read(fake, fd, &buf, &frame));
+	ck_assert_int_eq(frame.op, op);
+	id = frame.id;
+	ck_assert(fake_read(fake, fd, &buf, &frame));
+	ck_assert_int_eq(frame.op, HB_OP_CANCEL);
+	ck_assert_int_eq(hb_term_open(&r, frame.payload, frame.len, &err), 0);
+	ck_assert_int_eq(hb_term_want_int(&r, &cancelled, &err), 0);
+	ck_assert_int_eq(cancelled, id);
+	hb_buf_free(&buf);
+}

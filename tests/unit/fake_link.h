@@ -37,6 +37,8 @@ bool fake_hello(struct fake *fake, int fd, const char *release);
 void fake_error(int fd, const struct hb_frame *to, const char *class, const char *text);
 /* Replies to every frame with its own payload until the end. */
 void fake_echo(struct fake *fake, int fd);
+/* Reads a call and its cancellation, and answers neither. */
+void fake_cancelled(struct fake *fake, int fd, enum hb_link_op op);
 /* Waits until the test or the server has set the flag to at least value. */
 void fake_await(struct fake *fake, int value);
 

@@ -695,24 +695,10 @@ END_TEST
 static void
 serve_cancelled(struct fake *f, int fd, int nth)
 {
-	struct hb_buf buf = HB_BUF_INIT;
-	struct hb_term_reader r;
-	struct hb_frame frame;
-	int64_t cancelled;
-	uint32_t id;
-
 	fake_hello(f, fd, PACKAGE_VERSION);
 	ck_assert_uint_eq(nth, 0);
 	fake_await(f, 1);
-	ck_assert(fake_read(f, fd, &buf, &frame));
-	ck_assert_int_eq(frame.op, HB_OP_CALL);
-	id = frame.id;
-	ck_assert(fake_read(f, fd, &buf, &frame));
-	ck_assert_int_eq(frame.op, HB_OP_CANCEL);
-	ck_assert_int_eq(hb_term_open(&r, frame.payload, frame.len, &err), 0);
-	ck_assert_int_eq(hb_term_want_int(&r, &cancelled, &err), 0);
-	ck_assert_int_eq(cancelled, id);
-	hb_buf_free(&buf);
+	fake_cancelled(f, fd, HB_OP_CALL);
 	fake_echo(f, fd);
 }
 

@@ -372,22 +372,8 @@ END_TEST
 static void
 serve_cancelled(struct fake *f, int fd, int nth)
 {
-	struct hb_buf in = HB_BUF_INIT;
-	struct hb_frame frame;
-	struct hb_term_reader r;
-	int64_t cancelled;
-	uint32_t id;
-
 	fake_hello(f, fd, PACKAGE_VERSION);
-	ck_assert(fake_read(f, fd, &in, &frame));
-	ck_assert_int_eq(frame.op, HB_OP_RPC_CALL);
-	id = frame.id;
-	ck_assert(fake_read(f, fd, &in, &frame));
-	ck_assert_int_eq(frame.op, HB_OP_CANCEL);
-	ck_assert_int_eq(hb_term_open(&r, frame.payload, frame.len, &err), 0);
-	ck_assert_int_eq(hb_term_want_int(&r, &cancelled, &err), 0);
-	ck_assert_int_eq(cancelled, id);
-	hb_buf_free(&in);
+	fake_cancelled(f, fd, HB_OP_RPC_CALL);
 	fake_echo(f, fd);
 }
 
