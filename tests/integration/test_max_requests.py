@@ -93,13 +93,19 @@ def test_a_broken_application_does_not_end_the_worker_that_wanted_to_go():
         settled(d, 1)
 
 
+def hold_successor(d):
+    """The one worker of HELD, which wants to go, and its successor, which starts until the flag is gone."""
+    first = int(d.get("/pid").text)
+    flag(d, "hold").touch()
+    for _ in range(5):
+        d.get("/")
+    eventually(lambda: len(workers(d)) == 2)
+    return first, *(w["pid"] for w in workers(d) if w["pid"] != first)
+
+
 def test_a_worker_that_dies_while_its_successor_starts_leaves_one():
     with daemon_with(HELD, max_requests=3) as d:
-        first = int(d.get("/pid").text)
-        flag(d, "hold").touch()
-        for _ in range(5):
-            d.get("/")
-        eventually(lambda: len(workers(d)) == 2)
+        first, _ = hold_successor(d)
         os.kill(first, signal.SIGKILL)
         eventually(lambda: [w["state"] for w in workers(d)] == ["starting"])
         flag(d, "hold").unlink()
@@ -109,18 +115,13 @@ def test_a_worker_that_dies_while_its_successor_starts_leaves_one():
 
 def test_a_reload_in_between_replaces_both():
     with daemon_with(HELD, max_requests=3) as d:
-        first = int(d.get("/pid").text)
-        flag(d, "hold").touch()
-        for _ in range(5):
-            d.get("/")
-        eventually(lambda: len(workers(d)) == 2)
-        second = workers(d)[1]["pid"]
+        both = hold_successor(d)
         d.proc.send_signal(signal.SIGHUP)
         eventually(lambda: len(workers(d)) == 3)
         flag(d, "hold").unlink()
         eventually(lambda: "reload: done" in d.log())
         settled(d, 1)
-        assert workers(d)[0]["pid"] not in (first, second)
+        assert workers(d)[0]["pid"] not in both
 
 
 def test_one_that_finds_no_room_in_the_middle_of_a_reload_is_replaced_by_it():

@@ -12,7 +12,6 @@
 #include "fake_link.h"
 #include "link/frame.h"
 #include "link/mux.h"
-#include "term/term.h"
 #include "unit.h"
 
 enum { CALLS = 200 };
