@@ -1,10 +1,12 @@
-%% Other nodes for tests, each a BEAM of its own with the application in it.  The
-%% test's node is in no cluster: it talks to them over their standard input.
+%% Other nodes for tests, each a BEAM of its own on the loopback, most with the
+%% application in it.  They are talked to over their standard input, so that the
+%% test's node needs no name and is in no cluster.
 -module(hb_peer).
 
--export([start/1, start_bare/1, stop/1, call/4, connect/2, disconnect/2, signal/2, name/1]).
+-export([start/1, start_bare/1, boot/2, stop/1, call/4, connect/2, disconnect/2, signal/2, name/1]).
 
 -define(CALL_MS, 20000).
+-define(COOKIE, "hornbeam-test").
 
 %% The peer and the path of its link.
 start(Name) ->
@@ -12,18 +14,21 @@ start(Name) ->
     {Peer, call(Peer, hb_node, start, [#{max_keys => 0, max_bytes => 0, max_value => 0}])}.
 
 start_bare(Name) ->
-    Ebin = os:getenv("HORNBEAM_EBIN"),
-    Beams = filename:dirname(code:which(?MODULE)),
-    {ok, Peer, _Node} = peer:start(#{
-        name => Name, host => "127.0.0.1", longnames => true, connection => standard_io,
-        args => [
-            "-epmd_module", "hb_epmd", "-start_epmd", "false", "-setcookie", "hornbeam_test", "-boot", "no_dot_erlang",
-            "-pa", Ebin, "-pa", Beams, "+sbwt", "none", "+S", "1:1",
-            "-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-kernel", "logger_level", "error",
-            "-kernel", "dist_auto_connect", "never"
-        ]
-    }),
+    Arguments = ["-epmd_module", "hb_epmd", "+sbwt", "none", "+S", "1:1", "-kernel", "dist_auto_connect", "never"],
+    {Peer, _Node} = boot(#{name => Name}, Arguments),
     Peer.
+
+%% A node and its name.  Options are those of peer:start/1, and a cookie.
+boot(Options, Arguments) ->
+    Beams = filename:dirname(code:which(?MODULE)),
+    Defaults = #{host => "127.0.0.1", longnames => true, connection => standard_io, wait_boot => 30000},
+    Common = [
+        "-setcookie", maps:get(cookie, Options, ?COOKIE), "-start_epmd", "false", "-boot", "no_dot_erlang",
+        "-pa", os:getenv("HORNBEAM_EBIN"), "-pa", Beams,
+        "-kernel", "inet_dist_use_interface", "{127,0,0,1}", "-kernel", "logger_level", "error"
+    ],
+    {ok, Peer, Node} = peer:start(maps:merge(Defaults, (maps:remove(cookie, Options))#{args => Common ++ Arguments})),
+    {Peer, Node}.
 
 stop({Peer, _Path}) -> stop(Peer);
 stop(Peer) -> peer:stop(Peer).
@@ -39,8 +44,20 @@ connect(A, B) ->
 disconnect(A, B) ->
     true = call(A, erlang, disconnect_node, [name(B)]).
 
-%% "STOP", "CONT", "KILL".
-signal(Peer, Name) when is_pid(Peer); is_tuple(Peer) ->
-    signal(call(Peer, os, getpid, []), Name);
+%% To a node by its process id: "CONT", or "STOP", which comes back when no thread runs any more.
 signal(Pid, Name) ->
-    [] = os:cmd("kill -" ++ Name ++ " " ++ Pid).
+    [] = os:cmd("kill -" ++ Name ++ " " ++ Pid),
+    Name =:= "CONT" orelse hb_node:eventually(fun() -> lists:usort(states(Pid)) =:= "T" end).
+
+states(Pid) ->
+    lists:append([state(File) || File <- filelib:wildcard("/proc/" ++ Pid ++ "/task/*/stat")]).
+
+%% The letter behind the name, which is in parentheses.
+state(File) ->
+    case file:read_file(File) of
+        {ok, Text} ->
+            {match, [State]} = re:run(Text, "\\) (\\w) ", [{capture, all_but_first, list}]),
+            State;
+        {error, _} ->
+            ""
+    end.
