@@ -22,9 +22,9 @@ stop() ->
 path() ->
     filename:join(os:getenv("TMPDIR", "/tmp"), "hornbeam-test-" ++ os:getpid() ++ ".sock").
 
-%% Waits until Condition() holds; fails after 10 seconds.
+%% Waits until Condition() holds; fails after a minute.
 eventually(Condition) ->
-    eventually(Condition, hornbeam_clock:ms() + 10000).
+    eventually(Condition, hornbeam_clock:ms() + 60000).
 
 eventually(Condition, End) ->
     case Condition() of
