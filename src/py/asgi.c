@@ -149,9 +149,9 @@ hb_py_asgi_run(struct hb_py *py, struct hb_py_request *r)
 
 /* The client is answered now, however long the application takes to end. */
 static void
-time_out(struct hb_py_asgi_call *c)
+end_now(struct hb_py_asgi_call *c, bool late)
 {
-	if (c->iter != NULL)
+	if (late && c->iter != NULL)
 		hb_py_suspended_log(c->iter);
 	c->lost = true;
 	hb_py_asgi_cancel(c);
@@ -171,8 +171,8 @@ hb_py_notify(struct hb_py *py, struct hb_py_request *r, unsigned events)
 	Py_INCREF(c);
 	if (events & HB_PY_GONE)
 		hb_py_kept_left(py, &c->kept);
-	if (events & HB_PY_TIMEOUT)
-		time_out(c);
+	if (events & (HB_PY_TIMEOUT | HB_PY_ENDED))
+		end_now(c, events & HB_PY_TIMEOUT);
 	else
 		c->kind->notify(c, events);
 	hb_py_asgi_release(c);

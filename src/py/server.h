@@ -170,7 +170,8 @@ enum hb_py_event {
 	HB_PY_READABLE = 1, /* read or receive has something */
 	HB_PY_WRITABLE = 2, /* write takes bytes again */
 	HB_PY_GONE = 4,     /* the client has gone, or closed its side */
-	HB_PY_TIMEOUT = 8   /* it took too long and was answered for: the application is cancelled */
+	HB_PY_TIMEOUT = 8,  /* it took too long and was answered for: the application is cancelled, and where it waits logged */
+	HB_PY_ENDED = 16    /* the server ends: the same, which is nobody's fault */
 };
 
 #endif

@@ -50,6 +50,20 @@ close_websockets(struct hb_worker *w)
 	}
 }
 
+/* A stream has no end of its own; what has not even begun is told. */
+static void
+end_request(struct hb_conn *c)
+{
+	char what[HB_CONN_REQUEST_TEXT];
+
+	if (!c->response.committed) {
+		hb_conn_request_text(c, what);
+		hb_warn("app: %s: no response when timeouts.graceful was over", what);
+	}
+	hb_conn_note(c, c->response.committed ? HB_PY_ENDED : HB_PY_TIMEOUT);
+	hb_conn_overrule(c, 503, "the server is restarting");
+}
+
 /* Whatever goes on has had its time. */
 static void
 cut(struct hb_worker *w)
@@ -60,10 +74,9 @@ cut(struct hb_worker *w)
 		next = TAILQ_NEXT(c, all);
 		if (hb_websocket_accepted(c) && c->state == HB_CONN_RUNNING)
 			hb_websocket_end(c, HB_WS_GOING_AWAY);
-		else if (c->state == HB_CONN_RUNNING && c->async) {
-			hb_conn_overrule(c, 503, "the server is restarting");
-			hb_conn_note(c, HB_PY_TIMEOUT);
-		} else if (c->state == HB_CONN_PAUSED)
+		else if (c->state == HB_CONN_RUNNING && c->async)
+			end_request(c);
+		else if (c->state == HB_CONN_PAUSED)
 			hb_conn_abandon(c);
 		else if (c->state == HB_CONN_HOOK)
 			hb_hooks_lose(c);

@@ -41,6 +41,9 @@ async def socket(path, receive, send):
 async def application(scope, receive, send):
     if scope['type'] == 'websocket':
         return await socket(scope['path'], receive, send)
+    if scope['path'] == '/a/hang':
+        pathlib.Path(__file__).with_name('hangs').touch()
+        await asyncio.sleep(3600)
     if scope['path'] == '/a/events':
         return await events(send)
     if scope['path'] == '/a/fail':
@@ -160,10 +163,22 @@ def test_streams_end_at_the_graceful_timeout_and_do_not_look_whole(path, said, h
             assert not read_all(s).endswith(b"\r\n0\r\n\r\n")
         assert time.monotonic() - begin > 0.9
         eventually(lambda: said in d.output())
+        assert "it waits here" not in d.log()
         if how == "reload":
             assert d.get("/a").text == "plain"
         else:
             assert d.wait() == 0
+
+
+def test_a_request_without_a_response_at_the_graceful_timeout_is_logged_with_where_it_waits():
+    with serving(graceful="200ms") as d, d.connect(timeout=30 * SLOW) as s:
+        s.sendall(b"GET /a/hang HTTP/1.1\r\nHost: x\r\n\r\n")
+        eventually((d.dir / "app" / "hangs").exists)
+        begin_to_end(d, "stop")
+        assert b" 503 " in read_all(s)
+        assert d.wait() == 0
+        assert "app: GET /a/hang: no response when timeouts.graceful was over" in d.log()
+        assert "it waits here" in d.log() and "in application" in d.log()
 
 
 def test_without_anything_in_progress_a_stop_waits_for_nothing():
