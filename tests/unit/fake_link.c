@@ -145,11 +145,14 @@ write_all(int fd, const unsigned char *p, size_t n)
 void
 fake_reply(int fd, const struct hb_frame *to, int flags, const void *payload, size_t len)
 {
-	unsigned char head[HB_LINK_HEADER];
+	struct hb_buf out = HB_BUF_INIT;
 
-	hb_frame_header(head, sizeof head + len, to->op, (uint8_t)(HB_LINK_REPLY | flags), to->id, 0);
-	write_all(fd, head, sizeof head);
-	write_all(fd, payload, len);
+	/* In one piece: other threads of a test send too. */
+	hb_link_begin(&out);
+	hb_buf_add(&out, payload, len);
+	hb_frame_header(out.data, out.len, to->op, (uint8_t)(HB_LINK_REPLY | flags), to->id, 0);
+	write_all(fd, out.data, out.len);
+	hb_buf_free(&out);
 }
 
 bool
