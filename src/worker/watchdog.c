@@ -14,6 +14,7 @@
  */
 #include "worker/watchdog.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -22,6 +23,9 @@
 #include "common/clock.h"
 #include "common/str.h"
 #include "worker/conn.h"
+
+/* Microseconds: a watchdog that wakes so late was not let run, nor was anybody whom it watches. */
+enum { STOPPED = 1000000 };
 
 struct hb_watchdog {
 	pthread_mutex_t lock;
@@ -80,6 +84,26 @@ catch_one(struct hb_watchdog *d, char text[HB_CONN_REQUEST_TEXT])
 	return NULL;
 }
 
+/*
+ * The process was stopped, or got no processor, until long after `next`: whose
+ * deadline that was had not the time until then.  Each has as long again.
+ */
+static void
+postpone(struct hb_watchdog *d, int64_t next)
+{
+	int64_t now = hb_clock_us(), until = now + (now - next);
+
+	if (now - next < STOPPED)
+		return;
+	for (unsigned i = 0; i < d->count; i++) {
+		int64_t deadline = atomic_load(&d->watched[i]->deadline);
+
+		while (deadline > 0 && deadline < until &&
+		       !atomic_compare_exchange_strong(&d->watched[i]->deadline, &deadline, until))
+			continue;
+	}
+}
+
 /* With the lock, until a deadline may be over. */
 static void
 doze(struct hb_watchdog *d)
@@ -98,7 +122,8 @@ doze(struct hb_watchdog *d)
 		return;
 	}
 	ts = (struct timespec){next / 1000000, next % 1000000 * 1000};
-	(void)pthread_cond_timedwait(&d->wake, &d->lock, &ts);
+	if (pthread_cond_timedwait(&d->wake, &d->lock, &ts) == ETIMEDOUT)
+		postpone(d, next);
 	atomic_store(&d->next, 0); /* nobody needs to wake it now */
 }
 
@@ -217,7 +242,9 @@ hb_watch_extend(struct hb_watchdog *d, struct hb_watched *w, int64_t deadline)
 	if (d == NULL)
 		return;
 	before = atomic_load(&w->deadline);
-	if (before > 0 && atomic_compare_exchange_strong(&w->deadline, &before, deadline))
+	while (before > 0 && !atomic_compare_exchange_strong(&w->deadline, &before, deadline))
+		continue;
+	if (before > 0)
 		tell(d, deadline);
 }
 
@@ -255,7 +282,9 @@ hb_watch_waited(void)
 		return;
 	deadline = hb_clock_us() + here.left;
 	here.set = 0;
-	if (atomic_compare_exchange_strong(&here.w->deadline, &set, deadline))
+	while (set > 0 && !atomic_compare_exchange_strong(&here.w->deadline, &set, deadline))
+		continue;
+	if (set > 0)
 		tell(here.d, deadline);
 }
 

@@ -1,13 +1,16 @@
 """The request timeout: who hangs is named with its stack, and the others go on."""
 
 import contextlib
+import os
+import signal
 import threading
+import time
 
 import pytest
-from harness import ASAN, Daemon, alive, eventually, read_all
+from harness import ASAN, Daemon, alive, eventually, pause, read_all
 
 #: A short timeout, in seconds; the tests wait for many of them.
-UNIT = 2 if ASAN else 1
+UNIT = 3 if ASAN else 2
 HANGS = """
 import ctypes, os, time
 from hornbeam_erlang import rpc_call
@@ -20,8 +23,14 @@ def keeper_of_the_gil():
 
 def slowly(parts, pause):
     for i in range(parts):
-        time.sleep(pause)
         yield b'%d' % i
+        time.sleep(pause)
+
+def gated(name):
+    yield b'begun'
+    while not os.path.exists(name):
+        time.sleep(0.001)
+    yield b'ended'
 
 def stuck():
     yield b'begun'
@@ -49,6 +58,8 @@ def application(environ, start_response):
     start_response('200 OK', [('Content-Type', 'text/plain')])
     if path == '/slowly':
         return slowly(8, 0.5)
+    if path == '/gated':
+        return gated(environ['QUERY_STRING'])
     if path == '/stuck':
         return stuck()
     return [b'quick']
@@ -123,6 +134,21 @@ def test_time_inside_a_call_counts_against_the_deadline_of_the_call(threads):
         replaced(d, pid)
 
 
+@pytest.mark.parametrize("threads", [1, 4])
+def test_time_in_which_the_worker_was_stopped_does_not_count(threads):
+    with hanging(threads) as d:
+        pid, = d.worker_pids()
+        request = Background(d, f"/doze?{d.dir}/gate")
+        eventually((d.dir / "gate.begun").exists)
+        pause(pid)
+        begun = time.monotonic()
+        (d.dir / "gate").touch()
+        eventually(lambda: time.monotonic() > begun + 2 * UNIT)
+        os.kill(pid, signal.SIGCONT)
+        assert request.result().endswith(b"quick")
+        assert d.worker_pids() == [pid]
+
+
 def test_what_was_answered_before_a_request_hung_in_place_is_not_lost():
     with hanging(1, {"timeouts": {"request": f"{2 * UNIT}s"}}) as d, contextlib.ExitStack() as stack:
         conns = [stack.enter_context(d.connect()) for _ in range(6)]
@@ -170,14 +196,15 @@ def test_a_hung_thread_of_the_pool_gets_its_client_504_and_the_worker_replaced(p
 
 
 def test_its_siblings_finish_before_the_worker_goes():
-    with hanging(4, {"timeouts": {"graceful": "8s"}}) as d:
+    with hanging(4, {"timeouts": {"graceful": "60s"}}) as d:
         pid, = d.worker_pids()
-        hung, sibling = Background(d, "/sleep"), Background(d, "/slowly")
+        hung, sibling = Background(d, "/sleep"), Background(d, f"/gated?{d.dir}/gate")
         assert hung.result().startswith(b"HTTP/1.1 504 ")
-        eventually(lambda: len(d.worker_pids()) == 2 or d.worker_pids() != [pid], 20)
+        eventually(lambda: "worker: draining" in d.log())
         assert alive(pid)
+        (d.dir / "gate").touch()
         answer = sibling.result()
-        assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"7\r\n0\r\n\r\n")
+        assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"ended\r\n0\r\n\r\n")
         d.note()
 
 
@@ -189,9 +216,18 @@ def test_head_is_answered_without_a_body():
 
 
 def test_a_request_that_no_thread_was_free_for_gets_503():
-    with hanging(2, {"timeouts": {"request": f"{2 * UNIT}s", "graceful": "1s"}}) as d:
-        asked = [Background(d, f"/doze?{1.5 * UNIT}") for _ in range(5)]
-        assert sorted(a.result()[:13] for a in asked) == 4 * [b"HTTP/1.1 200 "] + [b"HTTP/1.1 503 "]
+    with Daemon(files={"h.py": HANGS}, config={"threads": 2},
+                apps=[{"mount": "/short", "app": "h:application", "timeout": f"{UNIT}s"},
+                      {"mount": "/", "app": "h:application"}]) as d:
+        gates = [d.dir / "one", d.dir / "two"]
+        held = [Background(d, f"/doze?{g}") for g in gates]
+        for g in gates:
+            eventually(g.with_suffix(".begun").exists)
+        waits = Background(d, "/")
+        assert d.raw(get("/short")).startswith(b"HTTP/1.1 503 ")
+        for g in gates:
+            g.touch()
+        assert all(r.result().startswith(b"HTTP/1.1 200 ") for r in (*held, waits))
         assert "no thread was free in time" in d.log() and "the Python stacks" not in d.log()
 
 
