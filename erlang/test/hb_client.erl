@@ -6,7 +6,7 @@
 
 -include("hornbeam_link.hrl").
 
--define(WAIT, 15000).
+-define(WAIT, 60000).
 
 %% A link that has said hello.
 connect(Path) ->

@@ -32,14 +32,15 @@ stop(#{port := Port, holder := Holder}) ->
 node(Cluster, Name) ->
     node(Cluster, Name, #{}).
 
-%% With another cookie, another host, or short for a short name.
+%% With another cookie, another host, short for a short name, or the seconds that setting up a connection may take.
 node(#{port := Port}, Name, Options) ->
     Peer = #{
         name => Name,
         longnames => not maps:get(short, Options, false),
         env => [{"ERL_EPMD_PORT", integer_to_list(Port)}]
     },
-    {Pid, Node} = hb_peer:boot(maps:merge(Peer, maps:with([cookie, host], Options)), []),
+    Setup = ["-kernel", "net_setuptime", integer_to_list(maps:get(setup, Options, 7))],
+    {Pid, Node} = hb_peer:boot(maps:merge(Peer, maps:with([cookie, host], Options)), Setup),
     #{peer => Pid, node => Node, pid => hb_peer:call(Pid, os, getpid, [])}.
 
 name(#{node := Node}) -> atom_to_binary(Node).
@@ -52,7 +53,7 @@ signal(#{pid := Pid}, Signal) -> hb_peer:signal(Pid, Signal).
 end_node(#{peer := Peer, pid := Pid}) ->
     _ = os:cmd("kill -KILL " ++ Pid),
     Monitor = erlang:monitor(process, Peer),
-    receive {'DOWN', Monitor, process, _, _} -> ok after 15000 -> error(peer_stays) end.
+    receive {'DOWN', Monitor, process, _, _} -> ok after 60000 -> error(peer_stays) end.
 
 %% Runs the application in a node and returns its link's path.
 companion(Node, Env) ->

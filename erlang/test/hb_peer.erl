@@ -5,7 +5,7 @@
 
 -export([start/1, start_bare/1, boot/2, stop/1, call/4, connect/2, disconnect/2, signal/2, name/1]).
 
--define(CALL_MS, 20000).
+-define(CALL_MS, 60000).
 -define(COOKIE, "hornbeam-test").
 
 %% The peer and the path of its link.
@@ -14,14 +14,14 @@ start(Name) ->
     {Peer, call(Peer, hb_node, start, [#{max_keys => 0, max_bytes => 0, max_value => 0}])}.
 
 start_bare(Name) ->
-    Arguments = ["-epmd_module", "hb_epmd", "+sbwt", "none", "+S", "1:1", "-kernel", "dist_auto_connect", "never"],
+    Arguments = ["-epmd_module", "hb_epmd", "+sbwt", "none", "+S", "1:1", "-kernel", "dist_auto_connect", "never", "-kernel", "net_ticktime", "600"],
     {Peer, _Node} = boot(#{name => Name}, Arguments),
     Peer.
 
 %% A node and its name.  Options are those of peer:start/1, and a cookie.
 boot(Options, Arguments) ->
     Beams = filename:dirname(code:which(?MODULE)),
-    Defaults = #{host => "127.0.0.1", longnames => true, connection => standard_io, wait_boot => 30000},
+    Defaults = #{host => "127.0.0.1", longnames => true, connection => standard_io, wait_boot => 120000},
     Common = [
         "-setcookie", maps:get(cookie, Options, ?COOKIE), "-start_epmd", "false", "-boot", "no_dot_erlang",
         "-pa", os:getenv("HORNBEAM_EBIN"), "-pa", Beams,

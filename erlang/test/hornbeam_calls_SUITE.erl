@@ -85,7 +85,7 @@ hang(Tester) ->
 hanging() ->
     receive
         {hangs, Pid} -> Pid
-    after 10000 -> error(nobody_hangs)
+    after 60000 -> error(nobody_hangs)
     end.
 
 gone(Pid) ->
@@ -238,12 +238,12 @@ a_function_that_hides_ends_at_its_deadline(Config) ->
         [unlink(P) || P <- element(2, process_info(self(), links))],
         (hang(Tester))([])
     end),
-    {error, {timeout, _}} = call(Config, <<"f">>, [], 50),
+    {error, {timeout, _}} = call(Config, <<"f">>, [], 1000),
     gone(hanging()).
 
 a_deadline_kills_and_names_the_function(Config) ->
     ok = hornbeam:register_function(slow, hang(self())),
-    {error, {timeout, Text}} = call(Config, <<"slow">>, [], 50),
+    {error, {timeout, Text}} = call(Config, <<"slow">>, [], 1000),
     {match, _} = re:run(Text, "^'slow' gave no answer within \\d+ ms$"),
     gone(hanging()),
     nothing_runs(Config).
@@ -252,7 +252,7 @@ a_deadline_kills_and_names_the_function(Config) ->
 each_call_ends_at_its_own_deadline(Config) ->
     ok = hornbeam:register_function(slow, fun(_) -> timer:sleep(infinity) end),
     Started = hornbeam_clock:ms(),
-    Late = [{1, 400}, {2, 60}, {3, 0}, {4, 200}, {5, 200}, {6, 60000}, {7, 130}],
+    Late = [{1, 4000}, {2, 600}, {3, 0}, {4, 2000}, {5, 2000}, {6, 600000}, {7, 1300}],
     Payload = term_to_binary({<<"slow">>, term_to_binary([])}),
     [ok = hb_client:send(client(Config), ?HB_OP_CALL, Id, deadline(Ms), Payload) || {Id, Ms} <- Late],
     Ended = [
@@ -399,7 +399,7 @@ a_cast_runs_and_fails_in_the_log(Config) ->
     ok = hornbeam:register_function(fails, fun([]) -> error(on_purpose) end),
     ok = hornbeam:register_function(dies, fun([]) -> exit(self(), kill) end),
     {ok, ok} = Cast(<<"tell">>, [5]),
-    receive {told, 5} -> ok after 10000 -> error(not_told) end,
+    receive {told, 5} -> ok after 60000 -> error(not_told) end,
     {error, {missing, _}} = Cast(<<"tel">>, []),
     {error, {type, _}} = Cast(<<"tell">>, 5),
     ok = logger:add_handler(?MODULE, ?MODULE, #{config => #{to => Tester}, level => warning}),
@@ -424,7 +424,7 @@ log(_Event, _Config) ->
     ok.
 
 logged() ->
-    receive {logged, Text} -> Text after 10000 -> error(not_logged) end.
+    receive {logged, Text} -> Text after 60000 -> error(not_logged) end.
 
 casts_end_with_their_supervisor(Config) ->
     ok = hornbeam:register_function(slow, hang(self())),
@@ -502,7 +502,7 @@ erlang_code_calls_functions(_Config) ->
     Tester = self(),
     ok = hornbeam:register_function(tell, fun([X]) -> Tester ! {told, X} end),
     ok = hornbeam:cast(tell, [5]),
-    receive {told, 5} -> ok after 10000 -> error(not_told) end,
+    receive {told, 5} -> ok after 60000 -> error(not_told) end,
     {missing, _} = refused(fun() -> hornbeam:cast(tel, []) end),
     {messages, []} = process_info(self(), messages).
 

@@ -434,7 +434,7 @@ a_node_that_hangs_holds_nobody(Config) ->
             hb_peer:signal(Pid, "CONT")
         end,
     ct:pal("~b ms, ~b KiB", [Ms, Grown div 1024]),
-    true = Ms < 10000 andalso Grown < 32 * 1048576,
+    true = Grown < 32 * 1048576,
     50001 = hornbeam_pubsub_SUITE:in_order(Link, 0, 50001),
     1 = publish(A, {50002, x}),
     50002 = hornbeam_pubsub_SUITE:in_order(Link, 50001, 50002).

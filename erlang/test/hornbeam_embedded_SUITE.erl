@@ -69,7 +69,7 @@ answer(Port) ->
     receive
         {Port, {data, Packet}} -> binary_to_term(Packet);
         {Port, {exit_status, Status}} -> {exited, Status}
-    after 15000 -> nothing
+    after 60000 -> nothing
     end.
 
 ended(Port, Pid) ->

@@ -373,7 +373,7 @@ a_waiter_past_its_deadline_gets_no_lease(Config) ->
     %% A link keeps what it has asked for in mind until there is an answer.
     ok = hornbeam_lease:fetch(<<"k">>, {link, self(), 3}, (hornbeam_clock:ms() - 1) band 16#ffffffff),
     {ok, ok} = hb_client:call(Holder, ?HB_OP_FETCH_DROP, {<<"k">>, Token}),
-    {refused, timeout, _} = receive {hornbeam_lease, 3, Answer} -> Answer after 10000 -> none end,
+    {refused, timeout, _} = receive {hornbeam_lease, 3, Answer} -> Answer after 60000 -> none end,
     0 = hornbeam_lease:count().
 
 status_says_who_is_connected(Config) ->
@@ -444,7 +444,7 @@ erlang_fetch_computes_once(_Config) ->
     {'EXIT', {oops, _}} = catch hornbeam_state:fetch(<<"k">>, fun() -> error(oops) end),
     done = hornbeam_state:fetch(<<"f">>, fun() -> done end),
     _ = [spawn_link(fun() -> Self ! {got, hornbeam_state:fetch(<<"k">>, Compute, 60)} end) || _ <- lists:seq(1, 10)],
-    Got = [receive {got, V} -> V after 10000 -> timeout end || _ <- lists:seq(1, 10)],
+    Got = [receive {got, V} -> V after 60000 -> timeout end || _ <- lists:seq(1, 10)],
     true = lists:all(fun(V) -> V =:= done orelse V =:= inner end, Got),
     receive computed -> ok end,
     receive computed -> error(twice) after 0 -> ok end,

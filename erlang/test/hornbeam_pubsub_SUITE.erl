@@ -201,16 +201,16 @@ random_publishers_keep_their_order(Config) ->
         Kind <- [lists:nth(1 + N rem 2, [link, process])],
         Mine <- [some(Topics)]
     ],
-    _ = [receive {Pid, subscribed} -> ok after 10000 -> error(late) end || {_, Pid} <- Subscribers],
+    _ = [receive {Pid, subscribed} -> ok after 60000 -> error(late) end || {_, Pid} <- Subscribers],
     Publishers = [
         {N, start_link_process(fun() -> Parent ! {self(), publish_many(lists:nth(1 + N rem 2, [link, process]), Config, Topics, N)} end)}
      || N <- lists:seq(1, 12)
     ],
-    Sent = lists:append([receive {Pid, Messages} -> Messages after 30000 -> error(late) end || {_, Pid} <- Publishers]),
+    Sent = lists:append([receive {Pid, Messages} -> Messages after 60000 -> error(late) end || {_, Pid} <- Publishers]),
     _ = [hornbeam_pubsub:publish(Topic, done) || Topic <- Topics],
     _ = [
         begin
-            Got = receive {Pid, {got, Messages}} -> Messages after 30000 -> error(late) end,
+            Got = receive {Pid, {got, Messages}} -> Messages after 60000 -> error(late) end,
             _ = [
                 {Topic, N, Wanted} = {Topic, N, [M || {T, M} <- Got, T =:= Topic, element(1, M) =:= N]}
              || Topic <- Mine,
@@ -284,7 +284,7 @@ random_subscriptions_are_counted(Config) ->
      || N <- lists:seq(1, 12)
     ],
     _ = [begin killed(hornbeam_hub), _ = hornbeam_pubsub:publish(hd(Topics), x) end || _ <- lists:seq(1, 5)],
-    Models = [{Pid, receive {Pid, Model} -> Model after 30000 -> error(late) end} || Pid <- Pids],
+    Models = [{Pid, receive {Pid, Model} -> Model after 60000 -> error(late) end} || Pid <- Pids],
     true = hornbeam_pubsub:topics() =:= model([Model || {_, Model} <- Models]),
     {Go, Stay} = lists:partition(fun(_) -> rand:uniform(2) =:= 1 end, Models),
     stop([Pid || {Pid, _} <- Go]),
@@ -294,7 +294,7 @@ random_subscriptions_are_counted(Config) ->
 
 stop(Pids) ->
     _ = [Pid ! stop || Pid <- Pids],
-    [receive {Pid, stopped} -> ok after 10000 -> error(late) end || Pid <- Pids].
+    [receive {Pid, stopped} -> ok after 60000 -> error(late) end || Pid <- Pids].
 
 random_subscriber(link, Config) ->
     Socket = connect(Config),

@@ -81,7 +81,7 @@ a_function_of_another_node_answers(Config) ->
     There = there(Config),
     Atom = binary_to_atom(There),
     {ok, {ok, Atom}} = call(Config, There, <<"erlang">>, <<"node">>, []),
-    {ok, {ok, [2, 1]}} = call(Config, There, <<"lists">>, <<"reverse">>, [[1, 2]], 5000),
+    {ok, {ok, [2, 1]}} = call(Config, There, <<"lists">>, <<"reverse">>, [[1, 2]], 60000),
     %% What the function returns is the value, whatever it looks like.
     {ok, {ok, {ok, <<"x">>}}} = call(Config, There, <<"erlang">>, <<"binary_to_term">>, [term_to_binary({ok, <<"x">>})]),
     {ok, {ok, {error, nope}}} = call(Config, There, <<"erlang">>, <<"binary_to_term">>, [term_to_binary({error, nope})]).
@@ -92,7 +92,7 @@ the_own_node_has_three_names(Config) ->
     [{ok, {ok, Atom}} = call(Config, Name, <<"erlang">>, <<"node">>, []) || Name <- [<<"-">>, <<"local">>, Own]],
     {ok, {raised, error, badarith, Text}} = call(Config, <<"-">>, <<"erlang">>, <<"+">>, [1, a]),
     true = contains(Text, <<"1 + a">>),
-    {error, {timeout, Late}} = call(Config, <<"-">>, <<"timer">>, <<"sleep">>, [infinity], 50),
+    {error, {timeout, Late}} = call(Config, <<"-">>, <<"timer">>, <<"sleep">>, [infinity], 1000),
     {match, _} = re:run(Late, "^no answer from timer:sleep within \\d+ ms$").
 
 exceptions_of_another_node_have_class_reason_and_stack(Config) ->
@@ -169,17 +169,17 @@ a_node_that_hangs_is_a_timeout(Config) ->
         Name = hb_cluster:name(Node),
         {ok, {ok, _}} = call(Config, Name, <<"erlang">>, <<"node">>, []),
         hb_cluster:signal(Node, "STOP"),
-        {error, {timeout, Text}} = call(Config, Name, <<"erlang">>, <<"node">>, [], 200),
+        {error, {timeout, Text}} = call(Config, Name, <<"erlang">>, <<"node">>, [], 1000),
         {match, _} = re:run(Text, "^no answer from hangs@127.0.0.1 within \\d+ ms$"),
         hb_cluster:signal(Node, "CONT"),
-        {ok, {ok, _}} = call(Config, Name, <<"erlang">>, <<"node">>, [], 10000)
+        {ok, {ok, _}} = call(Config, Name, <<"erlang">>, <<"node">>, [], 60000)
     end).
 
 a_node_that_hangs_before_it_is_connected_is_a_timeout(Config) ->
     with_node(Config, deaf, #{}, fun(Node) ->
         hb_cluster:signal(Node, "STOP"),
         {error, {timeout, <<"no answer from deaf@127.0.0.1 within ", _/binary>>}} =
-            call(Config, hb_cluster:name(Node), <<"erlang">>, <<"node">>, [], 200)
+            call(Config, hb_cluster:name(Node), <<"erlang">>, <<"node">>, [], 1000)
     end).
 
 %% net_kernel gives up before the call does.
@@ -282,7 +282,7 @@ a_call_ends_on_the_other_node_with_its_client(Config) ->
     hb_node:eventually(fun() -> sleepers(Config) =:= 0 end).
 
 a_call_past_its_deadline_ends_on_the_other_node(Config) ->
-    start_hanging(Config, 7, (hornbeam_clock:ms() + 1000) band 16#ffffffff),
+    start_hanging(Config, 7, (hornbeam_clock:ms() + 4000) band 16#ffffffff),
     {?HB_OP_RPC_CALL, 7, _, Payload} = hb_client:recv(client(Config)),
     {timeout, _} = hb_client:decode(Payload),
     hb_node:eventually(fun() -> sleepers(Config) =:= 0 end).
