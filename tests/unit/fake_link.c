@@ -218,7 +218,7 @@ fake_await(struct fake *fake, int value)
 	int tries = 0;
 
 	while (atomic_load(&fake->flag) < value) {
-		ck_assert_msg(tries++ < 10000, "flag %d did not come", value);
+		ck_assert_msg(tries++ < 60000, "flag %d did not come", value);
 		nanosleep(&pause, NULL);
 	}
 }

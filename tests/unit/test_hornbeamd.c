@@ -60,7 +60,7 @@ reaped(pid_t pid)
 {
 	int status;
 
-	for (int i = 0; i < 1000; i++) {
+	for (int i = 0; i < 6000; i++) {
 		if (hb_spawn_reap(pid, &status))
 			return status;
 		poll(NULL, 0, 10);

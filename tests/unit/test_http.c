@@ -229,7 +229,6 @@ unit_suite(void)
 
 	cases = http_cases_load();
 	n = (int)((cases->count + BATCH - 1) / BATCH);
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, each_request_gets_its_answer_however_it_arrives, 0, n);
 	tcase_add_test(t, what_the_fuzz_target_checks_holds_of_each_request);
 	suite_add_tcase(suite, t);

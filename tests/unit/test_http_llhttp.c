@@ -236,7 +236,6 @@ unit_suite(void)
 	TCase *t = tcase_create("llhttp");
 
 	cases = http_cases_load();
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, what_is_accepted_llhttp_frames_the_same);
 	tcase_add_test(t, what_is_accepted_of_mutations_llhttp_frames_the_same);
 	suite_add_tcase(suite, t);

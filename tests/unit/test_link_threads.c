@@ -260,7 +260,6 @@ unit_suite(void)
 	Suite *s = suite_create("link_threads");
 	TCase *t = tcase_create("all");
 
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, who_waits_behind_a_large_request_is_the_next_to_send);
 	tcase_add_test(t, threads_share_a_link_whatever_happens_to_it);
 	suite_add_tcase(s, t);

@@ -61,7 +61,6 @@ unit_suite(void)
 	Suite *s = suite_create("term_fuzz");
 	TCase *t = tcase_create("all");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, the_corpus_is_handled);
 	suite_add_tcase(s, t);
 	return s;

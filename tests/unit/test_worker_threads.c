@@ -288,7 +288,6 @@ unit_suite(void)
 	Suite *s = suite_create("worker threads");
 	TCase *t = tcase_create("threads");
 
-	tcase_set_timeout(t, 120);
 	tcase_add_test(t, test_every_job_runs_once_and_comes_back);
 	tcase_add_test(t, test_a_job_stays_with_its_thread_and_wakes_the_owner);
 	tcase_add_test(t, test_what_no_thread_has_taken_can_be_withdrawn);

@@ -210,7 +210,6 @@ unit_suite(void)
 
 	cases = ws_cases_load();
 	n = (int)((cases->count + BATCH - 1) / BATCH);
-	tcase_set_timeout(t, 60);
 	tcase_add_loop_test(t, each_case_gives_its_events_however_it_arrives, 0, n);
 	tcase_add_test(t, what_the_fuzz_target_checks_holds_of_each_case);
 	tcase_add_test(t, a_whole_frame_is_given_in_place);

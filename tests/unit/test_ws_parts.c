@@ -259,7 +259,6 @@ unit_suite(void)
 	Suite *suite = suite_create("ws_parts");
 	TCase *t = tcase_create("parts");
 
-	tcase_set_timeout(t, 60);
 	tcase_add_test(t, utf8_agrees_with_the_whole_string_check_for_all_beginnings);
 	tcase_add_test(t, utf8_is_cut_in_front_of_a_character);
 	tcase_add_test(t, a_mask_is_the_same_however_the_bytes_are_cut_and_placed);
