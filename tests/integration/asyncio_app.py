@@ -280,7 +280,7 @@ async def timeouts():
         await asyncio.wait_for(asyncio.Event().wait(), 0.02)
     except TimeoutError:
         seen.append("wait_for")
-    return [seen, 0.03 < time.monotonic() - started < 5]
+    return [seen, time.monotonic() - started > 0.03]
 
 
 async def short_sleep():

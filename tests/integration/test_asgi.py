@@ -444,7 +444,7 @@ def test_what_is_kept_of_a_request_reaches_no_other(lab):
 
 
 def test_an_application_that_takes_too_long_is_cancelled():
-    with Daemon("lab:application", files={"lab.py": LAB}, config={"timeouts": {"request": "200ms"}}) as d:
+    with Daemon("lab:application", files={"lab.py": LAB}, config={"timeouts": {"request": "2s"}}) as d:
         with d.connect() as s:
             ask(s, "/hold?x")
             assert Reader(s).response()[0] == 504
@@ -452,7 +452,7 @@ def test_an_application_that_takes_too_long_is_cancelled():
 
 
 def test_one_that_ignores_that_has_its_client_answered_all_the_same():
-    with Daemon("lab:application", files={"lab.py": LAB}, config={"timeouts": {"request": "200ms"}}) as d:
+    with Daemon("lab:application", files={"lab.py": LAB}, config={"timeouts": {"request": "2s"}}) as d:
         with d.connect() as s:
             reader = Reader(s)
             ask(s, "/stubborn")
@@ -504,7 +504,7 @@ def test_send_raises_once_the_client_has_gone(lab, reset):
 
 
 def test_one_that_is_not_told_of_its_lost_client_ends_with_the_time_of_a_request():
-    with Daemon("lab:application", files={"lab.py": LAB}, config={"timeouts": {"request": "300ms"}}) as d:
+    with Daemon("lab:application", files={"lab.py": LAB}, config={"timeouts": {"request": "2s"}}) as d:
         with d.connect() as s:
             ask(s, "/unaware")
             eventually(lambda: d.get("/waiting").text == "True")

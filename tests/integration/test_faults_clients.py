@@ -76,7 +76,7 @@ def descriptors(d):
 def served(d):
     before = time.monotonic()
     assert d.get("/hello").text == "/hello"
-    assert time.monotonic() - before < 1 * SLOW
+    assert time.monotonic() - before < 10 * SLOW
 
 
 def ask(s, target):
@@ -135,7 +135,7 @@ def test_fifty_readers_of_a_byte_at_a_time_hold_little_memory_and_delay_nobody(d
         for i in range(50):
             s = stack.enter_context(socket.socket())
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-            s.settimeout(10 * SLOW)
+            s.settimeout(20 * SLOW)
             s.connect(("127.0.0.1", daemon.port))
             ask(s, f"/stream?slow{i},1000,65536")
             slow.append(s)
@@ -258,11 +258,10 @@ def test_a_worker_without_descriptors_waits_instead_of_spinning():
             eventually(lambda: time.monotonic() > start + 1)
             assert (ticks(pid) - before) / os.sysconf("SC_CLK_TCK") < 0.2 * SLOW
             assert d.log().count("listen: accept:") < 20
-            answered = 0
-            for s in held:  # those that were let in are served all the same
-                if select.select([s], [], [], 0)[0]:
-                    answered += s.recv(100).startswith(b"HTTP/1.1 200")
-            assert 10 < answered < 48
+            # those that were let in are served all the same
+            answered = eventually(lambda: len(ready := select.select(held, [], [], 0)[0]) > 10 and ready)
+            assert all(s.recv(100).startswith(b"HTTP/1.1 200") for s in answered)
+            assert len(answered) < 48
         finally:
             for s in held:
                 s.close()

@@ -41,7 +41,7 @@ def served(d):
     assert d.get("/").status == 200
     with link(d) as peer:
         assert peer.call(wire.PING) == "pong"
-    assert time.monotonic() - before < 2 * SLOW
+    assert time.monotonic() - before < 10 * SLOW
 
 
 #: Operations that are sent what they refuse; 255 is none.
@@ -176,7 +176,7 @@ def test_a_client_that_is_killed_in_the_middle_of_a_call_leaves_its_lease(daemon
     with link(daemon) as peer:
         before = time.monotonic()
         assert peer.call(FETCH, term(binary(b"leased")))[0] == "lease"
-        assert time.monotonic() - before < 5 * SLOW
+        assert time.monotonic() - before < 20 * SLOW
 
 
 def send_until_stuck(peer, data):
@@ -226,7 +226,7 @@ def test_clients_that_never_read_are_cut_and_cost_little(daemon):
             most = max(most, resident(beam))
             concurrent.futures.wait(cut, 0.05)
     for c in cut:
-        assert 9 < c.result() < 20 * SLOW
+        assert 9 < c.result() < 60 * SLOW
     assert most - before < 100 << 20, f"{(most - before) >> 20} MiB more"
     eventually(lambda: len(companion_status(daemon)["links"]) == 2)
     assert "left its replies unread" in daemon.log()

@@ -50,7 +50,7 @@ async def http(path, query):
             return ['ValueError', str(e), await aio.receive_pubsub(30)]
     if path == '/drained':
         got = 0
-        while flood[0].receive(2 if got == 0 else 0.5) is not None:
+        while flood[0].receive(2) is not None:  # which is long for a companion that has sent the others
             got += 1
         return got, flood[0].dropped, flood[0].gaps
     return os.getpid()
@@ -168,7 +168,7 @@ BESIDE = """
 from hornbeam_erlang import publish, subscription
 with subscription('beside') as s:
     assert publish('beside', 'on time') == 1
-    print(s.receive(10))
+    print(s.receive(60))
 """
 
 
@@ -177,7 +177,7 @@ def test_a_stopped_worker_and_a_million_messages(ebin):
     count = 200_000 if ASAN else 1_000_000
     with Daemon("app:application", files={"app.py": APP}, config={"erlang": {"code_path": [str(ebin)]}}) as d:
         def publish(n):
-            out = d.hornbeam("rpc", "call", "-t", "3m", "-", "flood", "publish", "--json", '"flood"', str(n), "1024", timeout=200)
+            out = d.hornbeam("rpc", "call", "-t", "9m", "-", "flood", "publish", "--json", '"flood"', str(n), "1024", timeout=600)
             assert out.stdout == f"{n}\n", out
             return n
 
@@ -307,8 +307,8 @@ def test_a_websocket_that_ends_in_any_way_subscribes_no_more(daemon, how):
 
 def test_a_websocket_of_a_peer_that_has_died_subscribes_no_more():
     with Daemon("app:application", files={"app.py": APP}, config={"websocket": {"idle": "200ms"}}) as d:
-        c, _ = websocket(d, "silent")
-        with c:  # pings are not answered
+        with Client(d.connect(), path="/?silent") as c:  # pings are not answered
+            assert int(c.message()) in d.worker_pids()
             subscribed(d, "silent", 0)
 
 
@@ -362,12 +362,16 @@ from hornbeam_erlang import publish, receive_pubsub, subscribe
 subscribe('hung')
 print('ready', flush=True)
 input()
+def waits():
+    before = time.monotonic()
+    assert receive_pubsub(0.2) is None
+    return time.monotonic() - before
+print("own" if min(waits() for _ in range(3)) < 4 else "late")
 before = time.monotonic()
-print(receive_pubsub(0.2), time.monotonic() - before < 4)
 try:
     publish('hung', 1)
 except TimeoutError:
-    print(4.5 < time.monotonic() - before < 15, flush=True)
+    print(time.monotonic() - before > 4.5, flush=True)
 print(receive_pubsub(60))
 """
     with Daemon() as d, script(d, code, stdin=subprocess.PIPE) as p:
@@ -377,7 +381,7 @@ print(receive_pubsub(60))
         try:
             p.stdin.write("\n")
             p.stdin.flush()
-            assert [p.stdout.readline() for _ in range(2)] == ["None True\n", "True\n"]
+            assert [p.stdout.readline() for _ in range(2)] == ["own\n", "True\n"]
         finally:
             os.kill(companion, signal.SIGCONT)
         assert d.hornbeam("publish", "hung", "now").stdout == "1\n"

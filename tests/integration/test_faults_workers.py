@@ -184,8 +184,8 @@ def test_killed_under_load_costs_only_the_requests_in_its_hands(workers):
 
         def load():
             while not stop.is_set():
-                status = asked(d, "/")
-                outcomes.append((time.monotonic(), status))
+                begun, status = time.monotonic(), asked(d, "/")
+                outcomes.append((begun, time.monotonic(), status))
 
         threads = [threading.Thread(target=load) for _ in range(4)]
         for t in threads:
@@ -204,11 +204,11 @@ def test_killed_under_load_costs_only_the_requests_in_its_hands(workers):
             stop.set()
             for t in threads:
                 t.join()
-        failed = [when for when, status in outcomes if status != 200]
+        failed = [(begun, ended) for begun, ended, status in outcomes if status != 200]
         assert len(failed) <= 3 * len(threads)
         # Nothing fails but at a kill: whoever comes next waits in the backlog.
-        assert all(any(k <= when < k + 0.5 * SLOW for k in kills) for when in failed), (kills, failed)
-        assert outcomes[-1][1] == 200
+        assert all(any(begun < k + 0.5 * SLOW and k <= ended for k in kills) for begun, ended in failed), (kills, failed)
+        assert outcomes[-1][2] == 200
 
 
 @pytest.mark.parametrize("path", ["/os-exit", "/abort", "/kill"])
@@ -234,7 +234,7 @@ def test_an_application_that_ends_its_process_costs_its_own_request(path):
 def answered_by_one(d, count):
     """Many connections at once, kept, are all served by the worker that is free: no share is left to the other."""
     with contextlib.ExitStack() as stack:
-        held = [stack.enter_context(d.connect(5)) for _ in range(count)]
+        held = [stack.enter_context(d.connect()) for _ in range(count)]
         for s in held:
             s.sendall(GET % b"/")
         assert all(s.recv(100).startswith(b"HTTP/1.1 200") for s in held)
@@ -256,7 +256,7 @@ def test_while_one_worker_is_busy_the_others_accept():
         busy = pool.submit(asked, d, "/wait?here")
         try:
             eventually((d.dir / "app" / "here").exists)
-            answers = [d.get("/", timeout=5).text for _ in range(100)]
+            answers = [d.get("/").text for _ in range(100)]
             assert len(set(answers)) == 1  # all from the other one
             answered_by_one(d, 100)
         finally:
@@ -270,7 +270,7 @@ def test_a_stopped_worker_leaves_its_share_to_the_others():
         pause(stopped)
         try:
             for _ in range(50):
-                assert d.get("/", timeout=5).text != str(stopped)
+                assert d.get("/").text != str(stopped)
             answered_by_one(d, 100)
         finally:
             os.kill(stopped, signal.SIGCONT)
@@ -327,12 +327,11 @@ def test_a_process_that_an_application_bends_still_serves_drains_and_ends(path):
             assert s.recv(100).startswith(b"HTTP/1.1 200")
             assert asked(d, "/exit") == 500
             assert d.raw(b"bad\r\n\r\n").startswith(b"HTTP/1.1 400")
-        start = time.monotonic()
         assert d.hornbeam("state", "incr", "n").returncode == 0
         d.note()
         d.proc.terminate()
-        assert d.wait(10) == 0
-        assert time.monotonic() - start < 8 * SLOW
+        assert d.wait(60) == 0
+        assert "after timeouts.graceful" not in d.log()
 
 
 def test_what_is_printed_after_an_application_closed_its_output_goes_to_no_client():
@@ -353,7 +352,7 @@ def test_a_thread_that_does_not_end_is_waited_for_until_the_graceful_timeout():
     with daemon_with(timeouts={"graceful": "500ms"}) as d:
         assert asked(d, "/lasting-thread") == 200
         d.proc.terminate()
-        assert d.wait(10) == 0
+        assert d.wait() == 0
         assert "threads of the application, were still running after timeouts.graceful" in d.log()
 
 

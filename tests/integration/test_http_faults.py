@@ -217,7 +217,7 @@ def test_a_slow_reader_that_reads_gets_everything(daemon):
 
 
 def test_a_slow_head_is_408(interface):
-    with daemon_with(interface, timeouts={"header": "300ms"}) as d:
+    with daemon_with(interface, timeouts={"header": "2s"}) as d:
         called = File(d, "called")
         for part in (b"GET /e", GET[:-2]):
             with d.connect() as s:
@@ -245,14 +245,14 @@ def test_a_slow_body_is_408(interface, part):
 
 
 def test_a_body_that_keeps_coming_has_its_time(interface):
-    with daemon_with(interface, timeouts={"body": "600ms"}) as d, d.connect() as s:
+    with daemon_with(interface, timeouts={"body": "3s"}) as d, d.connect() as s:
         s.sendall(POST + b"Content-Length: 6\r\n\r\n")
-        s.settimeout(0.2)
-        for byte in b"abcdef":  # 1.2 s in all
+        s.settimeout(0.6)
+        for byte in b"abcdef":  # 3.6 s in all
             with pytest.raises(TimeoutError):
                 s.recv(1)
             s.sendall(bytes([byte]))
-        s.settimeout(10 * harness.SLOW)
+        s.settimeout(20 * harness.SLOW)
         assert Reader(s).response()[2] == b"6"
 
 

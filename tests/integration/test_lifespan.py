@@ -183,7 +183,7 @@ def test_a_lifespan_may_end_early():
 
 
 def test_an_end_has_its_time_and_is_cancelled():
-    with Traced("hangend", timeouts={"lifespan": "300ms"}) as d:
+    with Traced("hangend", timeouts={"lifespan": "2s"}) as d:
         assert d.ended()[-2:] == ["lifespan.shutdown", "cancelled"]
         assert "its lifespan did not end: not within timeouts.lifespan" in d.log()
 

@@ -80,7 +80,7 @@ def application(environ, start_response):
 
 
 @contextlib.contextmanager
-def serving(graceful="1s", **config):
+def serving(graceful="3s", **config):
     with Daemon(files=APPS, apps=[{"mount": "/a", "app": "a:application"}, {"mount": "/w", "app": "w:application"}],
                 config={"lifespan": "off", "timeouts": {"graceful": graceful}, **config}) as d:
         yield d
@@ -114,7 +114,7 @@ def test_at_a_reload_websockets_get_1001_at_the_graceful_timeout():
         c.text("two")
         assert c.message() == "TWO"
         assert c.closed()[0] == 1001
-        assert time.monotonic() - begin > 0.9
+        assert time.monotonic() - begin > 2.9
         eventually(lambda: "socket: disconnected with 1001" in d.output())
         assert d.get("/a").text == "plain"
 
@@ -161,7 +161,7 @@ def test_streams_end_at_the_graceful_timeout_and_do_not_look_whole(path, said, h
         begin_to_end(d, how)
         with contextlib.suppress(ConnectionResetError):
             assert not read_all(s).endswith(b"\r\n0\r\n\r\n")
-        assert time.monotonic() - begin > 0.9
+        assert time.monotonic() - begin > 2.9
         eventually(lambda: said in d.output())
         assert "it waits here" not in d.log()
         if how == "reload":
@@ -185,7 +185,7 @@ def test_without_anything_in_progress_a_stop_waits_for_nothing():
     with serving(graceful="1m") as d:
         assert d.get("/a").text == "plain"
         d.proc.send_signal(signal.SIGTERM)
-        assert d.wait(10) == 0
+        assert d.wait() == 0
 
 
 def lines(d, n):

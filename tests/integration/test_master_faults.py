@@ -5,7 +5,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 
 import wire
 from harness import BUILD, SLOW, Daemon, alive, descendants, eventually, pause
@@ -88,8 +87,8 @@ def test_killed_worker_is_replaced_and_requests_go_on():
         os.kill(victim, signal.SIGKILL)
         for _ in range(50):
             assert d.get("/").status == 200
-        eventually(lambda: len(set(d.worker_pids()) - {victim}) == 2, 2)
-        eventually(lambda: d.log().count(": ready, process") == 3 + 1, 5)  # two workers, a third, the companion
+        eventually(lambda: len(set(d.worker_pids()) - {victim}) == 2)
+        eventually(lambda: d.log().count(": ready, process") == 3 + 1)  # two workers, a third, the companion
         assert f"process {victim} ended: killed by SIGKILL; starting another" in d.log()
         d.note()
 
@@ -107,15 +106,17 @@ def test_worker_that_exits_70_later_does_not_end_the_daemon():
         d.note()
 
 
-def test_killed_companion_is_back_within_two_seconds():
+def test_killed_companion_is_back_and_requests_go_on():
     with Daemon() as d, wire.Peer(d.socket) as p:
         victim = d.companion_pid()
         family = [victim, *descendants(victim)]
         os.kill(victim, signal.SIGKILL)
-        start = time.monotonic()
-        while companion(p)[:2] != ("ready", 1):
+
+        def is_back():
             assert d.get("/").status == 200
-            assert time.monotonic() < start + 2 * SLOW
+            return companion(p)[:2] == ("ready", 1)
+
+        eventually(is_back)
         eventually(lambda: not any(alive(pid) for pid in family))
         d.note()
 
@@ -138,7 +139,7 @@ def test_nothing_is_left_when_the_master_is_killed():
     family = descendants(d.proc.pid)
     assert len(family) >= 4  # two workers, the VM and its helper
     d.proc.kill()
-    eventually(lambda: not any(alive(pid) for pid in family), 5)
+    eventually(lambda: not any(alive(pid) for pid in family))
     d.wait()
     d.stop()
 
@@ -159,14 +160,15 @@ def test_second_sigterm_stops_at_once():
         d.proc.terminate()
         eventually(lambda: "draining" in d.log())
         d.proc.terminate()
-        assert d.wait(5) == 0
+        assert d.wait() == 0
+        assert "timeouts.graceful" not in d.log()
         assert request.result() != 200
 
 
 def test_drain_ends_at_the_graceful_timeout():
     with Waiting(timeouts={"graceful": "300ms"}) as (d, request):
         d.proc.terminate()
-        assert d.wait(5) == 0
+        assert d.wait() == 0
         assert "timeouts.graceful" in d.log()
         assert request.result() != 200
 
@@ -181,11 +183,11 @@ def test_sigint_drains_like_sigterm():
 
 def test_sigterm_while_starting_ends_everything():
     d = Daemon(app="app:application", files={"app.py": "import time, pathlib\n"
-               "pathlib.Path(__file__).with_name('here').touch()\ntime.sleep(60)\n"}).launch()
+               "pathlib.Path(__file__).with_name('here').touch()\ntime.sleep(600)\n"}).launch()
     eventually((d.dir / "app" / "here").exists)
     d.note()
     d.proc.terminate()
-    assert d.wait(5) == 0
+    assert d.wait() == 0
     d.stop()
 
 

@@ -4,9 +4,8 @@ import os
 import pathlib
 import shutil
 import subprocess
-import time
 
-from harness import SLOW, eventually
+from harness import eventually
 from test_cli_run import Run
 
 SOURCE = """
@@ -43,16 +42,12 @@ class Watched(Run):
         return self.said("reload: done")
 
 
-def test_what_is_saved_is_served_within_a_second(tmp_path):
+def test_what_is_saved_is_served(tmp_path):
     with Watched(tmp_path) as run:
         assert run.get() == b"hello\n"
-        taken = []
         for n in range(5):
-            start = time.monotonic()
             run.save(f"save {n}")
             run.serves(f"save {n}")
-            taken.append(time.monotonic() - start)
-        assert min(taken) < 1 * SLOW, taken
 
 
 def test_a_save_of_the_same_length_in_the_same_second_is_served(tmp_path):
