@@ -23,12 +23,12 @@ start_link() ->
 %% @doc Runs Fun, which holds so many bytes of a client; What says in the log whose failure it is.
 -spec start(iodata(), non_neg_integer(), fun(() -> term())) -> ok.
 start(What, Bytes, Fun) ->
+    Server = server(),
     Counter = counter(),
     Count = atomics:add_get(Counter, ?COUNT, 1),
     Sum = atomics:add_get(Counter, ?BYTES, Bytes),
     case Count =< ?MAX andalso Sum =< ?BYTES_MAX of
         true ->
-            Server = whereis(?MODULE),
             Pid = spawn(fun() -> run(Server, What, Fun) end),
             gen_server:cast(Server, {watch, Pid, {What, Bytes}});
         false ->
@@ -37,6 +37,13 @@ start(What, Bytes, Fun) ->
                 "too many casts are under way; there may be ", integer_to_binary(?MAX), ", of ",
                 integer_to_binary(?BYTES_MAX), " bytes"
             ])
+    end.
+
+%% It is made anew in a moment; a cast to nobody would be lost without a word.
+server() ->
+    case whereis(?MODULE) of
+        undefined -> hornbeam_error:throw(system, "casts are not run just now");
+        Server -> Server
     end.
 
 take(Bytes) ->

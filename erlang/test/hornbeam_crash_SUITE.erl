@@ -12,6 +12,7 @@ all() ->
     [
         whoever_dies_is_replaced_and_all_is_well,
         the_root_dies_and_the_application_starts_again_at_once,
+        a_cast_that_nobody_would_run_is_refused,
         an_application_that_ended_unseen_is_started_again,
         a_link_that_is_killed_takes_its_calls_with_it,
         links_without_their_supervisor_end_what_they_run,
@@ -78,6 +79,15 @@ the_root_dies_and_the_application_starts_again_at_once(Config) ->
         end
      || _ <- lists:seq(1, 10)
     ].
+
+a_cast_that_nobody_would_run_is_refused(_Config) ->
+    Self = self(),
+    ok = hornbeam:register_function(tell, fun([Text]) -> Self ! {told, Text} end),
+    ok = supervisor:terminate_child(hornbeam_core_sup, casts),
+    {system, _} = try hornbeam:cast(tell, [lost]) catch error:Reason -> Reason end,
+    {ok, _} = supervisor:restart_child(hornbeam_core_sup, casts),
+    ok = hornbeam:cast(tell, [heard]),
+    receive {told, Text} -> heard = Text after 60000 -> error(not_told) end.
 
 %% It ended between its start and the look at it, or while nobody looked.
 an_application_that_ended_unseen_is_started_again(_Config) ->
