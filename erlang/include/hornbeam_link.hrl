@@ -35,6 +35,7 @@
 -define(HB_OP_TOPICS, 50).
 -define(HB_OP_MESSAGE, 51).
 -define(HB_OP_GAP, 52).
+-define(HB_OP_MISSED, 53).
 -define(HB_OP_CALL, 64).
 -define(HB_OP_CAST, 65).
 -define(HB_OP_FUNCTIONS, 66).

@@ -264,6 +264,11 @@ request({Version, Op, Flags, Id, _, _}, Link) when Version =/= ?HB_LINK_VERSION;
     close(reply(Op, Id, {refused, protocol, Text}, Link), Text);
 request({_, ?HB_OP_CANCEL, _, _, _, Payload}, Link) ->
     cancel(guard(fun() -> hornbeam_link_codec:decode(Payload) end), Link);
+request({_, ?HB_OP_MISSED, _, _, _, Payload}, Link) ->
+    case guard(fun() -> missed(hornbeam_link_codec:decode(Payload)) end) of
+        {refused, _, Text} -> close(Link, Text);
+        ok -> Link
+    end;
 request({_, ?HB_OP_RAN, _, _, _, Payload}, #link{tasks = Tasks} = Link) when Tasks =/= undefined ->
     case guard(fun() -> hornbeam_tasks:ran(hornbeam_link_codec:decode(Payload), Tasks) end) of
         {refused, _, Text} -> close(Link, Text);
@@ -275,6 +280,12 @@ request({_, Op, _, Id, Deadline, Payload}, #link{ops = Ops} = Link) ->
         true -> Link;
         false -> outcome(Op, Id, Deadline, run(Op, Payload, Id, Deadline), Link#link{bytes = byte_size(Payload)})
     end.
+
+%% Subscribers behind this link had no room for so many, or it had none.
+missed({Topic, Count}) when is_binary(Topic), is_integer(Count), Count > 0 ->
+    hornbeam_topics:missed_there(Topic, Count);
+missed(_Malformed) ->
+    hornbeam_error:throw(protocol, "what was missed is {Topic, Count}").
 
 run(Op, Payload, Id, Deadline) ->
     guard(fun() -> hornbeam_link_ops:run(Op, Payload, Id, Deadline) end).

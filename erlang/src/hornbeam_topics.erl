@@ -13,7 +13,7 @@
 -export([new/0, check/1, own/1, valid/1]).
 -export([subscribers/1, more_subscribers/1, totals/1, list/0, info/0]).
 -export([put/4, remove/2, subscriptions/0, known/0, local/0, size/0, announced/2, recount/1]).
--export([drop/3, missed/3, dropped/2]).
+-export([drop/3, missed/3, missed_there/2, dropped/2]).
 -export([courier/1, add_courier/3, remove_courier/2, drop_for_node/3, dropped_for_node/2]).
 -export([source/1, sources/0, set_source/2]).
 -export_type([topic/0, row/0]).
@@ -92,8 +92,8 @@ totals(Topic) ->
         [] -> {0, 0, 0}
     end.
 
-%% @doc Every topic with its subscribers in the whole cluster, and how many messages were
-%% dropped here for clients that did not read; sorted.
+%% @doc Every topic with its subscribers in the whole cluster, and how many messages
+%% its subscribers here did not read in time; sorted.
 -spec list() -> [{topic(), pos_integer(), non_neg_integer()}].
 list() ->
     lists:sort(
@@ -208,6 +208,11 @@ missed(Topic, Pid, Count) ->
     catch
         error:badarg -> hornbeam_push:tell(Pid, Topic, nowhere)
     end,
+    missed_there(Topic, Count).
+
+%% @doc So many messages did not come to subscribers behind a link, which knows of it.
+-spec missed_there(topic(), pos_integer()) -> ok.
+missed_there(Topic, Count) ->
     ok = counters:add(persistent_term:get(?MODULE), 1, Count),
     try ets:update_counter(?TOTALS, Topic, {?TOTAL_DROPPED, Count}) of
         _ -> ok

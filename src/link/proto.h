@@ -56,6 +56,7 @@ enum hb_link_op {
 	HB_OP_TOPICS = 50,
 	HB_OP_MESSAGE = 51,
 	HB_OP_GAP = 52,
+	HB_OP_MISSED = 53,
 	/* code in Erlang */
 	HB_OP_CALL = 64,
 	HB_OP_CAST = 65,

@@ -64,6 +64,7 @@ hb_push_new(const struct hb_link_options *options, size_t queue)
 	TAILQ_INIT(&push->subscribers);
 	LIST_INIT(&push->watches);
 	TAILQ_INIT(&push->dirty);
+	TAILQ_INIT(&push->losing);
 	TAILQ_INIT(&push->requests);
 	init_locks(push);
 	push->sync = (struct hb_sync){&push->lock, forked, push, NULL};

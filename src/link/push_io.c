@@ -15,6 +15,7 @@
 #include "term/term.h"
 
 enum {
+	TELL_EACH = 100,       /* ms */
 	OUT_CHUNK = 64 * 1024, /* numbers of topics are said as the companion takes them */
 	READS = 16             /* recv in one exchange */
 };
@@ -169,10 +170,29 @@ say(struct hb_push *push, struct hb_topic *topic)
 		hb_frame_header(out->data + start, out->len - start, topic->op, 0, request->id, 0);
 }
 
+/* What subscribers of the topic missed for want of room in their queues. */
+static void
+say_missed(struct hb_push *push, const struct hb_topic *topic, uint64_t count)
+{
+	struct hb_buf *out = &push->out;
+	size_t start = out->len;
+
+	if (hb_buf_reserve(out, HB_LINK_HEADER) != NULL)
+		out->len += HB_LINK_HEADER;
+	hb_term_put_version(out);
+	hb_term_put_tuple(out, 2);
+	hb_term_put_binary(out, topic->name, topic->len);
+	hb_term_put_int(out, (int64_t)count);
+	if (!out->failed)
+		hb_frame_header(out->data + start, out->len - start, HB_OP_MISSED, 0, 0, 0);
+}
+
 static void
 fill_out(struct hb_push *push)
 {
 	struct hb_topic *topic;
+	uint64_t count;
+	int64_t now;
 
 	if (push->out.cap > 4 * OUT_CHUNK)
 		hb_buf_free(&push->out);
@@ -183,6 +203,14 @@ fill_out(struct hb_push *push)
 		TAILQ_REMOVE(&push->dirty, topic, link);
 		topic->dirty = false;
 		say(push, topic);
+		hb_topic_release(push, topic);
+	}
+	/* A subscriber that does not read must not make as many frames as it gets. */
+	if (TAILQ_EMPTY(&push->losing) || (now = hb_clock_ms()) < push->tell_at)
+		return;
+	push->tell_at = now + TELL_EACH;
+	while (push->out.len < OUT_CHUNK && (topic = hb_topics_losing(push, &count)) != NULL) {
+		say_missed(push, topic, count);
 		hb_topic_release(push, topic);
 	}
 }
@@ -352,14 +380,13 @@ parse(struct hb_push *push, size_t *budget, struct hb_error *err)
 	return 0;
 }
 
-void
-hb_push_exchange(struct hb_push *push)
+static void
+take_in(struct hb_push *push)
 {
 	size_t budget = push->queue / 4 + 1, room;
 	struct hb_error err;
 	ssize_t n;
 
-	hb_push_flush(push);
 	for (int i = 0; push->fd != -1; i++) {
 		if (parse(push, &budget, &err) == -1) {
 			lose(push, &err);
@@ -384,4 +411,13 @@ hb_push_exchange(struct hb_push *push)
 		if ((size_t)n < room)
 			i = READS - 1; /* the socket is empty */
 	}
+}
+
+void
+hb_push_exchange(struct hb_push *push)
+{
+	hb_push_flush(push);
+	take_in(push);
+	if (!TAILQ_EMPTY(&push->losing))
+		hb_push_flush(push);
 }

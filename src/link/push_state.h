@@ -43,6 +43,9 @@ struct hb_topic {
 	LIST_HEAD(hb_members, hb_member) members;
 	struct hb_push_waits waits; /* for the reply to what is to be said */
 	TAILQ_ENTRY(hb_topic) link;
+	bool losing;     /* in push->losing */
+	uint64_t missed; /* by its subscribers, which the companion does not know of yet */
+	TAILQ_ENTRY(hb_topic) of_losing;
 	size_t len;
 	char name[];
 };
@@ -111,6 +114,8 @@ struct hb_push {
 	struct hb_topic **topics; /* by hash */
 	size_t topics_cap, topics_count;
 	TAILQ_HEAD(hb_topics, hb_topic) dirty;
+	struct hb_topics losing;
+	int64_t tell_at; /* not before: of what they miss */
 
 	/* The dial. */
 	struct hb_dial dial;
@@ -172,6 +177,8 @@ void hb_topic_release(struct hb_push *push, struct hb_topic *topic);
 void hb_topics_say_all(struct hb_push *push);
 void hb_topics_lost(struct hb_push *push);
 void hb_topics_forget(struct hb_push *push);
+/* The next topic of push->losing, taken from it, with what is to be told; NULL: none. */
+struct hb_topic *hb_topics_losing(struct hb_push *push, uint64_t *count);
 void hb_topic_deliver(struct hb_push *push, struct hb_message *message);
 void hb_topic_gap(struct hb_push *push, const char *name, size_t len, uint64_t count);
 void hb_subscriber_deliver(struct hb_subscriber *s, struct hb_message *message);

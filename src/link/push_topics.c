@@ -72,7 +72,7 @@ hb_topic_release(struct hb_push *push, struct hb_topic *topic)
 {
 	struct hb_topic **at;
 
-	if (topic->n > 0 || topic->holders > 0 || topic->dirty)
+	if (topic->n > 0 || topic->holders > 0 || topic->dirty || topic->losing)
 		return;
 	for (at = &push->topics[topic->hash & (push->topics_cap - 1)]; *at != topic; at = &(*at)->next)
 		;
@@ -111,7 +111,11 @@ hb_topics_lost(struct hb_push *push)
 {
 	struct hb_push_wait *wait;
 	struct hb_topic *topic;
+	uint64_t count;
 
+	/* The next companion counts from 0. */
+	while ((topic = hb_topics_losing(push, &count)) != NULL)
+		hb_topic_release(push, topic);
 	while ((topic = TAILQ_FIRST(&push->dirty)) != NULL) {
 		TAILQ_REMOVE(&push->dirty, topic, link);
 		topic->dirty = false;
@@ -123,6 +127,32 @@ hb_topics_lost(struct hb_push *push)
 		}
 		hb_topic_release(push, topic);
 	}
+}
+
+static void
+missed(struct hb_push *push, struct hb_topic *topic, uint64_t count)
+{
+	if (count == 0)
+		return;
+	topic->missed += count;
+	if (!topic->losing) {
+		topic->losing = true;
+		TAILQ_INSERT_TAIL(&push->losing, topic, of_losing);
+	}
+}
+
+struct hb_topic *
+hb_topics_losing(struct hb_push *push, uint64_t *count)
+{
+	struct hb_topic *topic = TAILQ_FIRST(&push->losing);
+
+	if (topic == NULL)
+		return NULL;
+	TAILQ_REMOVE(&push->losing, topic, of_losing);
+	topic->losing = false;
+	*count = topic->missed;
+	topic->missed = 0;
+	return topic;
 }
 
 static void
@@ -141,6 +171,7 @@ hb_topics_forget(struct hb_push *push)
 	struct hb_topic *topic;
 
 	TAILQ_INIT(&push->dirty);
+	TAILQ_INIT(&push->losing);
 	for (size_t i = 0; i < push->topics_cap; i++)
 		while ((topic = push->topics[i]) != NULL) {
 			push->topics[i] = topic->next;
@@ -171,6 +202,9 @@ hb_topic_gap(struct hb_push *push, const char *name, size_t len, uint64_t count)
 	if (topic != NULL)
 		LIST_FOREACH(member, &topic->members, of_topic)
 			member->subscriber->counts.dropped += count;
+	/* The companion counts a link's loss once. */
+	if (topic != NULL && topic->n > 1)
+		missed(push, topic, count * (topic->n - 1));
 }
 
 struct hb_subscriber *
@@ -270,17 +304,31 @@ hb_subscriber_notify(struct hb_subscriber *s)
 	TAILQ_INSERT_TAIL(&s->watch->woken, s, of_watch);
 }
 
+/* There is no room for a message, or no more. */
+static void
+lose(struct hb_subscriber *s, const struct hb_message *message)
+{
+	struct hb_topic *topic = hb_topic_find(s->push, HB_OP_SUBSCRIBE, message->topic, message->topic_len);
+
+	s->counts.dropped++;
+	if (topic != NULL)
+		missed(s->push, topic, 1);
+}
+
 void
 hb_subscriber_deliver(struct hb_subscriber *s, struct hb_message *message)
 {
 	/* Of tasks the companion has no more under way than a link may have. */
 	while (message->op == HB_OP_MESSAGE && s->counts.queued > 0 &&
 	    (s->counts.queued >= s->push->queue || s->bytes + message->size > HB_PUSH_QUEUE_BYTES)) {
-		hb_message_unref(hb_subscriber_pop(s));
-		s->counts.dropped++;
+		struct hb_message *oldest = hb_subscriber_pop(s);
+
+		lose(s, oldest);
+		hb_message_unref(oldest);
 	}
 	if (!make_room(s)) {
-		s->counts.dropped++;
+		if (message->op == HB_OP_MESSAGE)
+			lose(s, message);
 		return;
 	}
 	atomic_fetch_add_explicit(&message->refs, 1, memory_order_relaxed);
