@@ -42,6 +42,7 @@ struct worker {
 	uint64_t restarts;
 	unsigned crashes; /* before it was ever ready */
 	bool waits;       /* for its sources to change */
+	bool stale;       /* they have changed since it was started */
 	struct hb_backoff backoff;
 };
 TAILQ_HEAD(worker_list, worker);
@@ -349,6 +350,9 @@ start_again(evutil_socket_t fd, short what, void *arg)
 		return;
 	}
 	w->restarts++;
+	if (w->waits || w->stale)
+		w->crashes = 0;
+	w->waits = w->stale = false;
 	start(w);
 }
 
@@ -416,7 +420,10 @@ on_exit_of(struct worker *w, pid_t pid, int status)
 	}
 	end_status = all->was_ready ? 0 : hopeless(w, status);
 	if (end_status == EX_SOFTWARE && all->master->watch != NULL) {
-		wait_for_change(w, how);
+		if (w->stale)
+			start_again(-1, 0, w);
+		else
+			wait_for_change(w, how);
 		return;
 	}
 	if (end_status != 0) {
@@ -504,11 +511,9 @@ hb_workers_try_again(struct hb_workers *all)
 
 	TAILQ_FOREACH(w, &all->list, entry) {
 		waited = waited && w->waits;
-		if (!w->waits)
-			continue;
-		w->waits = false;
-		w->crashes = 0;
-		start_again(-1, 0, w);
+		w->stale = !w->waits;
+		if (w->waits)
+			start_again(-1, 0, w);
 	}
 	return waited;
 }

@@ -73,33 +73,59 @@ def test_a_broken_save_keeps_the_old_code_and_the_next_one_mends_it(tmp_path):
         run.serves("mended")
 
 
-def starting(run, said, times=1):
-    """Waits for a failure at the start, which ends nothing."""
-    eventually(lambda: run.said(said) >= times, 30)
-    assert run.proc.poll() is None
+class Late(Watched):
+    """One that is not ready yet, of an application that the test writes."""
+
+    def __init__(self, tmp_path, *args):
+        super().__init__(tmp_path, *args, app="late:application")
+        self.file = tmp_path / "late.py"
+
+    def __enter__(self):
+        return self
+
+    def waits(self, said, times=1):
+        eventually(lambda: self.said(said) >= times, 30)
+        assert self.proc.poll() is None
 
 
 def test_an_application_that_is_broken_at_the_start_is_served_once_it_is_mended(tmp_path):
-    run = Watched(tmp_path, "--workers", "2", app="late:application")
-    run.file = tmp_path / "late.py"
-    starting(run, "waiting for a change", 2)
-    assert run.said("ModuleNotFoundError: No module named 'late'; python.path is " + str(tmp_path))
-    run.file.write_text("def application(:\n")
-    starting(run, "waiting for a change", 4)
-    assert run.said("SyntaxError: invalid syntax") and run.said("def application(:")
-    asked = run.hornbeam("reload")
-    assert asked.returncode == 6 and "cannot start" in asked.stderr
-    run.save("mended")
-    with run:
+    with Late(tmp_path, "--workers", "2") as run:
+        run.waits("waiting for a change", 2)
+        assert run.said(f"ModuleNotFoundError: No module named 'late'; python.path is {tmp_path}")
+        run.file.write_text("def application(:\n")
+        run.waits("waiting for a change", 4)
+        assert run.said("SyntaxError: invalid syntax") and run.said("def application(:")
+        asked = run.hornbeam("reload")
+        assert asked.returncode == 6 and "cannot start" in asked.stderr
+        run.save("mended")
+        run.ready()
         run.serves("mended")
         run.save("and on")
         run.serves("and on")
 
 
+def test_a_start_that_fails_with_what_was_there_before_a_save_is_tried_again(tmp_path):
+    (tmp_path / "late.py").write_text("""
+import pathlib, time
+here = pathlib.Path(__file__)
+here.with_name('begun').touch()
+while not here.with_name('go').exists():
+    time.sleep(0.01)
+raise RuntimeError('too early')
+""")
+    with Late(tmp_path) as run:
+        eventually((tmp_path / "begun").exists, 30)
+        run.save("mended")
+        run.waits("sources have changed")
+        (tmp_path / "go").touch()
+        run.ready()
+        run.serves("mended")
+        assert run.said("RuntimeError: too early")
+
+
 def test_ctrl_c_ends_a_start_that_waits(tmp_path):
-    run = Watched(tmp_path, app="late:application")
-    starting(run, "waiting for a change")
-    run.__exit__()
+    with Late(tmp_path) as run:
+        run.waits("waiting for a change")
     assert run.proc.returncode == 0
 
 
