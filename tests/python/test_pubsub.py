@@ -543,6 +543,30 @@ def test_after_a_restart_of_the_companion_subscriptions_are_made_again_and_the_g
             other.stop()
 
 
+def test_what_is_lost_between_nodes_shows_as_a_gap():
+    """As where the hub dies to which another node's messages were carried."""
+    code = """
+        from hornbeam_erlang import Atom, publish, receive_pubsub, rpc_call, subscribe, subscription
+
+        def local(module, function, *args):
+            return rpc_call('-', module, function, list(args))
+
+        subscribe("t")
+        idle = subscription()
+        with subscription("t", "u") as s:
+            hub = local('erlang', 'whereis', Atom('hornbeam_hub'))
+            local('hornbeam_topics', 'set_source', Atom('other@node'), hub)
+            local('erlang', 'exit', hub, Atom('kill'))
+            while local('erlang', 'whereis', Atom('hornbeam_hub')) in (hub, Atom('undefined'), None):
+                pass
+            local('sys', 'get_status', Atom('hornbeam_hub'))
+            publish("t", "after")
+            print(s.receive(60), s.gaps, s.dropped, idle.gaps, receive_pubsub(60))
+    """
+    with Companion() as c:
+        assert run(c, dedent(code)) == "('t', 'after') 1 0 0 after\n"
+
+
 def test_without_a_companion_subscribing_fails_at_once():
     code = """
         import time
