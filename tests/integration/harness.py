@@ -287,7 +287,9 @@ class Daemon(Site):
         link = pathlib.Path(f"{self.socket}.link")
         link.unlink()
         link.mkdir()
-        os.kill(self.companion_pid(), signal.SIGKILL)
+        pid = self.companion_pid()
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not alive(pid))
         try:
             yield
         finally:
