@@ -25,6 +25,7 @@ all() ->
         the_groups_die_and_come_back,
         a_client_that_does_not_read_holds_nobody,
         a_gap_is_told_in_its_place,
+        a_queue_opens_when_all_of_its_losses_were_told,
         gaps_of_many_publishers_add_up,
         a_link_that_subscribed_is_not_cut,
         a_reply_comes_after_a_stall,
@@ -441,6 +442,24 @@ a_gap_is_told_in_its_place(Config) ->
     [{?TOPIC, 1, Dropped}] = hornbeam_pubsub:topics(),
     ct:pal("~b of 6000 dropped", [Dropped]),
     true = Dropped > 0.
+
+%% A publisher may count the next loss between the count and the opening of the one before.
+a_queue_opens_when_all_of_its_losses_were_told(_Config) ->
+    Queue = hornbeam_push:new(),
+    Lose = fun(Which) -> ok = hornbeam_push:lose(Queue, self(), ?TOPIC, fun() -> Which end) end,
+    true = hornbeam_push:admit(Queue, 1),
+    Lose(first),
+    false = hornbeam_push:admit(Queue, 1),
+    Lose(more),
+    Lose(first),
+    ok = hornbeam_push:resume(Queue),
+    false = hornbeam_push:admit(Queue, 1),
+    ok = hornbeam_push:resume(Queue),
+    true = hornbeam_push:admit(Queue, 1),
+    Lose(nowhere),
+    true = hornbeam_push:admit(Queue, 1),
+    [{dropped, ?TOPIC} = receive Word -> Word after 0 -> none end || _ <- [1, 2]],
+    none = receive More -> More after 0 -> none end.
 
 gaps_of_many_publishers_add_up(Config) ->
     Topics = [<<"topic ", N>> || N <- "abcdefgh"],
