@@ -234,6 +234,18 @@ read_many(struct fake *f, int fd, int count, struct hb_frame *frames, char *lett
 	hb_buf_free(&in);
 }
 
+/* The first request: its caller knows then that there is a connection, whose making takes its time. */
+static void
+echo_one(struct fake *f, int fd)
+{
+	struct hb_buf in = HB_BUF_INIT;
+	struct hb_frame frame;
+
+	if (fake_read(f, fd, &in, &frame))
+		fake_reply(fd, &frame, 0, frame.payload, frame.len);
+	hb_buf_free(&in);
+}
+
 struct talker {
 	pthread_t thread;
 	char text[2];
@@ -312,6 +324,7 @@ serve_late(struct fake *f, int fd, int nth)
 	char letters[2];
 
 	fake_hello(f, fd, PACKAGE_VERSION);
+	echo_one(f, fd);
 	read_many(f, fd, 2, frames, letters);
 	fake_reply(fd, &frames[0], 0, "late", 4);
 	fake_reply(fd, &frames[1], 0, "right", 5);
@@ -320,9 +333,11 @@ serve_late(struct fake *f, int fd, int nth)
 
 START_TEST(late_reply_is_nobodys)
 {
-	int64_t before = hb_clock_ms();
+	int64_t before;
 
 	start(serve_late);
+	ASSERT_SAYS("0", 30000, "0");
+	before = hb_clock_ms();
 	ASSERT_FAILS("1", 60, HB_ERROR_TIMEOUT);
 	ck_assert_int_ge(hb_clock_ms() - before, 60);
 	ck_assert_int_lt(hb_clock_ms() - before, 20000);
@@ -421,10 +436,10 @@ serve_old(struct fake *f, int fd, int nth)
 START_TEST(other_release_is_refused_by_name)
 {
 	start(serve_old);
-	ASSERT_FAILS("x", 5000, HB_ERROR_VERSION);
+	ASSERT_FAILS("x", 30000, HB_ERROR_VERSION);
 	ck_assert_ptr_nonnull(strstr(err.text, PACKAGE_VERSION));
 	ck_assert_ptr_nonnull(strstr(err.text, "0.0.1"));
-	ASSERT_FAILS("x", 5000, HB_ERROR_VERSION);
+	ASSERT_FAILS("x", 30000, HB_ERROR_VERSION);
 	stop();
 }
 END_TEST
@@ -444,8 +459,8 @@ serve_errors(struct fake *f, int fd, int nth)
 START_TEST(error_reply_is_the_calls_error)
 {
 	start(serve_errors);
-	ASSERT_FAILS("t", 5000, HB_ERROR_TYPE);
-	ASSERT_FAILS("l", 5000, HB_ERROR_LIMIT);
+	ASSERT_FAILS("t", 30000, HB_ERROR_TYPE);
+	ASSERT_FAILS("l", 30000, HB_ERROR_LIMIT);
 	ck_assert_str_eq(err.text, "max_value is 8388608");
 	ck_assert_int_eq(fake.connections, 1);
 	stop();
@@ -545,12 +560,12 @@ START_TEST(fork_leaves_parent_alone_and_child_has_a_link_of_its_own)
 	start_talkers(&talker, 1);
 	fake_await(&fake, 1);
 	pid = fork();
-	ck_assert_int_ne(pid, -1);
 	if (pid == 0) {
 		int result = say("child", 5000, &reply, &err);
 
 		_exit(result == 0 && reply.len == 5 && memcmp(reply.data, "child", 5) == 0 ? 0 : 1);
 	}
+	ck_assert_int_ne(pid, -1);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert_int_eq(status, 0);
 	ck_assert_int_eq(fake.connections, 2);
@@ -574,12 +589,22 @@ serve_deaf(struct fake *f, int fd, int nth)
 	fake_echo(f, fd);
 }
 
+static void
+serve_deaf_later(struct fake *f, int fd, int nth)
+{
+	fake_hello(f, fd, PACKAGE_VERSION);
+	echo_one(f, fd);
+	fake_await(f, 1);
+	fake_echo(f, fd);
+}
+
 START_TEST(deadline_holds_when_the_socket_is_full_and_the_link_stays_whole)
 {
 	struct hb_buf request = HB_BUF_INIT;
 	int64_t before;
 
-	start(serve_deaf);
+	start(serve_deaf_later);
+	ASSERT_SAYS("first", 30000, "first");
 	hb_link_begin(&request);
 	ck_assert_ptr_nonnull(hb_buf_reserve(&request, 4000000));
 	memset(request.data + request.len, 'x', 4000000);
@@ -591,9 +616,9 @@ START_TEST(deadline_holds_when_the_socket_is_full_and_the_link_stays_whole)
 	memset(request.data + HB_LINK_HEADER, 'y', 4000000); /* what is left to send is the link's own */
 	ASSERT_FAILS("behind", 30, HB_ERROR_TIMEOUT);
 	atomic_store(&fake.flag, 1);
-	ASSERT_SAYS("after", 10000, "after");
+	ASSERT_SAYS("after", 30000, "after");
 	ck_assert_int_eq(fake.connections, 1);
-	ck_assert_int_eq(fake.requests, 2); /* the big one whole, "behind" never */
+	ck_assert_int_eq(fake.requests, 3); /* the first, the big one whole, "behind" never */
 	hb_buf_free(&request);
 	stop();
 }
@@ -702,7 +727,7 @@ serve_cancelled(struct fake *f, int fd, int nth)
 	fake_echo(f, fd);
 }
 
-/* Calls a function with so many bytes, which a signal ends. */
+/* Calls a function with so many bytes; the hook, which is asked once they are out, or the socket is full, ends it. */
 static void
 interrupt_call(size_t size)
 {
@@ -724,7 +749,7 @@ START_TEST(call_that_is_interrupted_is_cancelled)
 	open_link(HB_LINK_DIRECT, hook_that_stops);
 	atomic_store(&fake.flag, 1);
 	interrupt_call(10);
-	ASSERT_SAYS("after", 10000, "after");
+	ASSERT_SAYS("after", 30000, "after");
 	ck_assert_int_eq(fake.requests, 3);
 	stop();
 }
@@ -736,7 +761,7 @@ START_TEST(call_that_is_interrupted_in_its_own_frame_is_cancelled_behind_it)
 	open_link(HB_LINK_DIRECT, hook_that_stops);
 	interrupt_call(4000000);
 	atomic_store(&fake.flag, 1);
-	ASSERT_SAYS("after", 10000, "after");
+	ASSERT_SAYS("after", 30000, "after");
 	ck_assert_int_eq(fake.requests, 3);
 	stop();
 }
@@ -746,10 +771,9 @@ START_TEST(state_that_is_interrupted_is_not_cancelled)
 {
 	fake_start(&fake, serve_deaf);
 	open_link(HB_LINK_DIRECT, hook_that_stops);
-	alarm_in(30);
-	ASSERT_FAILS("x", 10000, HB_ERROR_INTERRUPT);
+	ASSERT_FAILS("x", 30000, HB_ERROR_INTERRUPT);
 	atomic_store(&fake.flag, 1);
-	ASSERT_SAYS("after", 10000, "after");
+	ASSERT_SAYS("after", 30000, "after");
 	ck_assert_int_eq(fake.requests, 2);
 	stop();
 }
@@ -775,7 +799,7 @@ START_TEST(hook_may_make_calls_of_its_own)
 	fake_start(&fake, serve_nested);
 	open_link(HB_LINK_DIRECT, hook_that_calls);
 	hooked = 0;
-	ASSERT_SAYS("x", 10000, "outer");
+	ASSERT_SAYS("x", 30000, "outer");
 	ck_assert_int_ge(hooked, 1);
 	stop();
 }
