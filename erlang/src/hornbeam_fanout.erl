@@ -58,7 +58,7 @@ lost(Topic, Count) ->
 lost('$end_of_table', _Topic, _Count) ->
     ok;
 lost({Rows, More}, Topic, Count) ->
-    _ = [hornbeam_topics:missed(Topic, Pid, Queue, Count) || {Pid, _, Queue} <- Rows, Queue =/= none],
+    _ = [hornbeam_topics:missed(Topic, Pid, Count) || {Pid, _, Queue} <- Rows, Queue =/= none],
     lost(hornbeam_topics:more_subscribers(More), Topic, Count).
 
 message(Topic, {encoded, Encoded}) ->
@@ -111,13 +111,13 @@ link(Pid, Queue, #message{topic = Topic, frame = undefined} = Message) ->
             Pid ! {pushed, Frame},
             Ready#message{frame = Frame};
         false ->
-            ok = hornbeam_topics:missed(Topic, Pid, Queue, 1),
+            ok = hornbeam_topics:drop(Topic, Pid, Queue),
             Ready
     end;
 link(Pid, Queue, #message{topic = Topic, frame = Frame} = Message) ->
     _ = case hornbeam_push:admit(Queue, byte_size(Frame)) of
         true -> Pid ! {pushed, Frame};
-        false -> hornbeam_topics:missed(Topic, Pid, Queue, 1)
+        false -> hornbeam_topics:drop(Topic, Pid, Queue)
     end,
     Message.
 

@@ -4,11 +4,12 @@
 %% instead of sending, and nobody waits.
 %%
 %% Once a message was lost all are, until the receiver has come to the word of it
-%% ({dropped, Topic}, one for each topic) that stands in its mailbox behind
-%% what was let in before: so the gap is told where it is, and once.
+%% ({dropped, Topic}) that stands in its mailbox behind what was let in before: so
+%% the gap is told when whoever reads comes to it, and once.  What is lost just as
+%% the queue opens may be told with the loss before, a few messages too early.
 -module(hornbeam_push).
 
--export([new/0, admit/2, written/2, lose/4, resume/1, cost/1]).
+-export([new/0, admit/2, written/2, full/1, tell/4, resume/1, cost/1]).
 -export([gap/2, told_gap/1]).
 -export_type([queue/0]).
 
@@ -19,7 +20,6 @@
 -define(OVERHEAD, 160).
 
 -define(QUEUED, 1).
-%% Losses that are being counted, and words of a loss that the receiver has not come to.
 -define(LOSING, 2).
 -define(GAPS, 3).
 %% Words of a gap that may wait for one receiver: beyond that it knows.
@@ -55,25 +55,25 @@ cost(Bytes) ->
 written(Queue, Cost) ->
     atomics:sub(Queue, ?QUEUED, Cost).
 
-%% @doc Counts a loss by Count, which says whether there was none before: then the receiver
-%% is told, once, that there is a count to take.  Nothing is let in while a loss is being
-%% counted, nor between that word and resume/1: so no message stands between two losses
-%% that are told as one.
--spec lose(queue(), pid(), binary(), fun(() -> first | more | nowhere)) -> ok.
-lose(Queue, Pid, Topic, Count) ->
-    ok = atomics:add(Queue, ?LOSING, 1),
-    case Count() of
-        first ->
-            Pid ! {dropped, binary:copy(Topic)},
-            ok;
-        _ ->
-            resume(Queue)
-    end.
+%% @doc Lets no message in from now on; called before a loss is counted.
+-spec full(queue()) -> ok.
+full(Queue) ->
+    atomics:put(Queue, ?LOSING, 1).
 
-%% @doc Lets messages in again, unless another word is on its way; called after the count was taken.
+%% @doc The receiver learns that there is a count to take, from whoever makes it out of
+%% nothing; and again whenever it doubles, as who was to tell may have been killed before.
+-spec tell(pid(), binary(), Before :: non_neg_integer(), Now :: pos_integer()) -> ok.
+tell(Pid, Topic, Before, Now) when Before bxor Now > Before ->
+    Pid ! {dropped, binary:copy(Topic)},
+    ok;
+tell(_Pid, _Topic, _Before, _Now) ->
+    ok.
+
+%% @doc Opens the queue; called after the count was taken.  A publisher that shuts it
+%% later counts later, and finds nothing there: it tells again.
 -spec resume(queue()) -> ok.
 resume(Queue) ->
-    atomics:sub(Queue, ?LOSING, 1).
+    atomics:put(Queue, ?LOSING, 0).
 
 %% @doc The receiver learns, in the place where it is, that messages may have been lost that nobody counted.
 -spec gap(pid(), queue()) -> ok.

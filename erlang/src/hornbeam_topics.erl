@@ -13,7 +13,7 @@
 -export([new/0, check/1, own/1, valid/1]).
 -export([subscribers/1, more_subscribers/1, totals/1, list/0, info/0]).
 -export([put/4, remove/2, subscriptions/0, known/0, local/0, size/0, announced/2, recount/1]).
--export([missed/4, missed_there/2, dropped/2]).
+-export([drop/3, missed/3, missed_there/2, dropped/2]).
 -export([courier/1, add_courier/3, remove_courier/2, drop_for_node/3, dropped_for_node/2]).
 -export([source/1, sources/0, set_source/2]).
 -export_type([topic/0, row/0]).
@@ -193,17 +193,21 @@ recount(Topic) ->
     forget(Topic, Local, 0),
     Local.
 
-%% @doc So many messages do not come to a link, as its queue is full or as they were lost on the way.
--spec missed(topic(), pid(), hornbeam_push:queue(), pos_integer()) -> ok.
-missed(Topic, Pid, Queue, Count) ->
-    ok = hornbeam_push:lose(Queue, Pid, Topic, fun() ->
-        try ets:update_counter(?ROWS, {Topic, Pid}, {?DROPPED, Count}) of
-            Count -> first;
-            _ -> more
-        catch
-            error:badarg -> nowhere
-        end
-    end),
+%% @doc A message is not sent to a link, as its queue is full.
+-spec drop(topic(), pid(), hornbeam_push:queue()) -> ok.
+drop(Topic, Pid, Queue) ->
+    ok = hornbeam_push:full(Queue),
+    missed(Topic, Pid, 1).
+
+%% @doc So many messages do not come to a link.
+-spec missed(topic(), pid(), pos_integer()) -> ok.
+missed(Topic, Pid, Count) ->
+    try ets:update_counter(?ROWS, {Topic, Pid}, {?DROPPED, Count}) of
+        Now -> hornbeam_push:tell(Pid, Topic, Now - Count, Now)
+    catch
+        %% No place to count it: the queue is shut all the same.
+        error:badarg -> hornbeam_push:tell(Pid, Topic, 0, Count)
+    end,
     missed_there(Topic, Count).
 
 %% @doc So many messages did not come to subscribers behind a link, which knows of it.
@@ -245,16 +249,13 @@ remove_courier(Node, Courier) ->
     _ = ets:select_delete(?UNDELIVERED, [{{{Courier, '_'}, '_'}, [], [true]}]),
     ok.
 
-%% @doc As missed/4, for the subscribers of another node.
+%% @doc As drop/3, for the subscribers of another node.
 -spec drop_for_node(topic(), Courier :: pid(), hornbeam_push:queue()) -> ok.
 drop_for_node(Topic, Courier, Queue) ->
+    ok = hornbeam_push:full(Queue),
     Key = {Courier, own(Topic)},
-    hornbeam_push:lose(Queue, Courier, Topic, fun() ->
-        case ets:update_counter(?UNDELIVERED, Key, 1, {Key, 0}) of
-            1 -> first;
-            _ -> more
-        end
-    end).
+    Now = ets:update_counter(?UNDELIVERED, Key, 1, {Key, 0}),
+    hornbeam_push:tell(Courier, Topic, Now - 1, Now).
 
 -spec dropped_for_node(topic(), pid()) -> non_neg_integer().
 dropped_for_node(Topic, Courier) ->

@@ -453,6 +453,8 @@ registrations_outlive_hornbeams_processes(Config) ->
     ok = hornbeam:register_function(mine, fun([]) -> still_there end),
     [
         begin
+            %% It may just be made anew, after one before it.
+            hb_node:eventually(fun() -> is_pid(whereis(Name)) end),
             Old = whereis(Name),
             exit(Old, kill),
             hb_node:eventually(fun() -> not lists:member(whereis(Name), [undefined, Old]) end)

@@ -24,8 +24,8 @@ all() ->
         what_ends_while_the_hub_is_dead_is_removed,
         the_groups_die_and_come_back,
         a_client_that_does_not_read_holds_nobody,
-        a_gap_is_told_in_its_place,
-        a_queue_opens_when_all_of_its_losses_were_told,
+        a_gap_is_told_before_what_comes_after_it,
+        a_publisher_that_is_killed_leaves_no_queue_shut,
         gaps_of_many_publishers_add_up,
         a_link_that_subscribed_is_not_cut,
         a_reply_comes_after_a_stall,
@@ -417,17 +417,22 @@ a_client_that_does_not_read_holds_nobody(Config) ->
     hb_client:close(Stopped),
     nothing_left().
 
-%% Reads messages {N, _} and gaps up to the number Last; every gap is just what lies between two messages.
-in_order(_Socket, Last, Last) ->
+%% Reads messages {N, _} and gaps up to the number Last.
+in_order(Socket, From, Last) ->
+    in_order(Socket, From, From, Last).
+
+%% The latest message, and how many came or were told to be lost: what is missing before
+%% a message is told before it.
+in_order(_Socket, _Latest, Last, Last) ->
     Last;
-in_order(Socket, N, Last) ->
+in_order(Socket, Latest, Known, Last) ->
     case hb_client:pushed(Socket) of
-        {message, ?TOPIC, {M, _}} when M =:= N + 1 -> in_order(Socket, M, Last);
-        {gap, [{?TOPIC, Count}]} when Count > 0 -> in_order(Socket, N + Count, Last)
+        {message, ?TOPIC, {N, _}} when N > Latest, N =< Known + 1 -> in_order(Socket, N, Known + 1, Last);
+        {gap, [{?TOPIC, Count}]} when Count > 0 -> in_order(Socket, Latest, Known + Count, Last)
     end.
 
 %% It begins late, and reads beside the publisher: the queue fills and opens many times.
-a_gap_is_told_in_its_place(Config) ->
+a_gap_is_told_before_what_comes_after_it(Config) ->
     Socket = subscriber(Config, ?TOPIC),
     Bytes = rand:bytes(100000),
     Parent = self(),
@@ -443,23 +448,17 @@ a_gap_is_told_in_its_place(Config) ->
     ct:pal("~b of 6000 dropped", [Dropped]),
     true = Dropped > 0.
 
-%% A publisher may count the next loss between the count and the opening of the one before.
-a_queue_opens_when_all_of_its_losses_were_told(_Config) ->
-    Queue = hornbeam_push:new(),
-    Lose = fun(Which) -> ok = hornbeam_push:lose(Queue, self(), ?TOPIC, fun() -> Which end) end,
-    true = hornbeam_push:admit(Queue, 1),
-    Lose(first),
-    false = hornbeam_push:admit(Queue, 1),
-    Lose(more),
-    Lose(first),
-    ok = hornbeam_push:resume(Queue),
-    false = hornbeam_push:admit(Queue, 1),
-    ok = hornbeam_push:resume(Queue),
-    true = hornbeam_push:admit(Queue, 1),
-    Lose(nowhere),
-    true = hornbeam_push:admit(Queue, 1),
-    [{dropped, ?TOPIC} = receive Word -> Word after 0 -> none end || _ <- [1, 2]],
-    none = receive More -> More after 0 -> none end.
+%% Just before it tells of the loss that it has counted.
+a_publisher_that_is_killed_leaves_no_queue_shut(Config) ->
+    Socket = subscriber(Config, ?TOPIC),
+    {[{Link, 1, Queue}], _} = hornbeam_topics:subscribers(?TOPIC),
+    ok = hornbeam_push:full(Queue),
+    _ = ets:update_counter(hornbeam_topics, {?TOPIC, Link}, {4, 1}),
+    1 = hornbeam_pubsub:publish(?TOPIC, lost),
+    hb_node:eventually(fun() -> hornbeam_push:admit(Queue, 0) end),
+    1 = hornbeam_pubsub:publish(?TOPIC, hello),
+    {gap, [{?TOPIC, 2}]} = hb_client:pushed(Socket),
+    {message, ?TOPIC, hello} = hb_client:pushed(Socket).
 
 gaps_of_many_publishers_add_up(Config) ->
     Topics = [<<"topic ", N>> || N <- "abcdefgh"],
