@@ -178,7 +178,6 @@ nodes_that_lost_each_other_meet_again(Config) ->
     [A, B, _] = Nodes = peers(Config),
     Links = [subscriber(N) || N <- [A, B]],
     counted(Nodes, 2),
-    %% Who sees both may leave them as well: global keeps no partitions that overlap.
     hb_peer:disconnect(A, B),
     counted([A, B], 1),
     1 = publish(A, alone),
