@@ -33,6 +33,7 @@ all() ->
         an_old_lease_goes_to_the_next,
         a_waiter_past_its_deadline_gets_no_lease,
         status_says_who_is_connected,
+        status_is_told_while_the_leases_are_restarted,
         erlang_code_shares_the_keys,
         erlang_fetch_computes_once
     ].
@@ -387,6 +388,13 @@ status_says_who_is_connected(Config) ->
     #{<<"keys">> := 1, <<"bytes">> := 9, <<"hits">> := 1, <<"misses">> := 1, <<"leases">> := 0} = State,
     Pid = list_to_integer(os:getpid()),
     #{<<"role">> := <<"client">>, <<"name">> := <<"test">>, <<"uid">> := 0, <<"pid">> := Pid, <<"ops">> := 4} = Link.
+
+status_is_told_while_the_leases_are_restarted(Config) ->
+    Socket = connect(Config),
+    ok = supervisor:terminate_child(hornbeam_state_sup, lease),
+    {ok, Status} = hb_client:call(Socket, ?HB_OP_STATUS, []),
+    {ok, _} = supervisor:restart_child(hornbeam_state_sup, lease),
+    #{<<"state">> := #{<<"leases">> := 0}} = Status.
 
 erlang_code_shares_the_keys(Config) ->
     Socket = connect(Config),

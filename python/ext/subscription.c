@@ -206,7 +206,7 @@ subscription_subscribe(PyObject *self, PyObject *topic)
 }
 
 static PyObject *
-subscription_unsubscribe(PyObject *self, PyObject *topic)
+leave(PyObject *self, PyObject *topic, bool (*how)(struct hb_subscriber *, const char *, size_t))
 {
 	struct hb_subscription *s = (struct hb_subscription *)self;
 	Py_ssize_t len;
@@ -215,8 +215,20 @@ subscription_unsubscribe(PyObject *self, PyObject *topic)
 	if (text == NULL)
 		return NULL;
 	if (s->subscriber != NULL)
-		hb_push_unsubscribe(s->subscriber, text, (size_t)len);
+		how(s->subscriber, text, (size_t)len);
 	Py_RETURN_NONE;
+}
+
+static PyObject *
+subscription_unsubscribe(PyObject *self, PyObject *topic)
+{
+	return leave(self, topic, hb_push_unsubscribe);
+}
+
+static PyObject *
+subscription_take_back(PyObject *self, PyObject *topic)
+{
+	return leave(self, topic, hb_push_take_back);
 }
 
 /* hb_push_next, in parts: between them a thread in a WSGI call looks after its client. */
@@ -358,6 +370,7 @@ subscription_gaps(PyObject *self, void *unused)
 static PyMethodDef subscription_methods[] = {
     {"subscribe", subscription_subscribe, METH_O, "Adds a topic; twice is once."},
     {"unsubscribe", subscription_unsubscribe, METH_O, "Takes a topic away; what has come is still received."},
+    {"take_back", subscription_take_back, METH_O, "Undoes one subscribe: what another one has subscribed stays so."},
     {"receive", (PyCFunction)(void (*)(void))subscription_receive, METH_FASTCALL | METH_KEYWORDS,
         "receive(timeout=None)\n\n(topic, message); None after timeout seconds, 0 does not wait."},
     {"get", (PyCFunction)(void (*)(void))subscription_get, METH_FASTCALL | METH_KEYWORDS,

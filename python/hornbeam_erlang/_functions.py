@@ -79,16 +79,16 @@ class _Functions:
         self.given = 0
         self.listening = False
 
-    def add(self, name: str, function: Callable[..., Any]) -> None:
+    def add(self, name: str, function: Callable[..., Any], loop: asyncio.AbstractEventLoop | None) -> None:
         with self.changing:
-            self.take_in(name, function)
+            self.take_in(name, function, loop)
 
-    def take_in(self, name: str, function: Callable[..., Any]) -> None:
+    def take_in(self, name: str, function: Callable[..., Any], loop: asyncio.AbstractEventLoop | None) -> None:
         with self.lock:
             before = self.functions.get(name)
             self.functions[name] = function
             if _is_coroutine(function):
-                self.loop = _event_loop() or self.loop
+                self.loop = loop or _event_loop() or self.loop
         try:
             with self.lock:
                 if not self.listening:
@@ -315,10 +315,11 @@ os.register_at_fork(after_in_child=_begin_again)
 atexit.register(_finish)
 
 
-def register(name: str, function: F) -> F:
+def register(name: str, function: F, loop: asyncio.AbstractEventLoop | None = None) -> F:
+    """loop: where a coroutine function shall run; None: on that of this thread."""
     if not callable(function):
         raise TypeError(f"a function is something that can be called, not {type(function).__name__}")
-    _functions.add(name, function)
+    _functions.add(name, function, loop)
     return function
 
 

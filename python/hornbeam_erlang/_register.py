@@ -41,11 +41,15 @@ def register(name: str, function: F | None = None) -> F | Callable[[F], F]:
     """
     from . import _functions
 
-    if not isinstance(name, str):
-        raise TypeError(f"a function's name is a str, not {type(name).__name__}")
+    check_name(name)
     if function is not None:
         return _functions.register(name, function)
     return lambda f: _functions.register(name, f)
+
+
+def check_name(name: object) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"a function's name is a str, not {type(name).__name__}")
 
 
 def unregister(name: str) -> bool:

@@ -10,11 +10,9 @@ as their blocking namesakes, which hold up the loop while they wait; these do
 not.  Each loop has a connection of its own, which is opened by the first call
 and closed with the loop.  What one pass of the loop asks is sent together.
 
-register and unregister have no namesakes here: an application registers when it
-is imported, before there is a loop, and coroutine functions too.
-
 A coroutine may be cancelled, by asyncio.timeout() too: its answer is dropped, and
-the companion stops the function that call or rpc_call began.
+the companion stops the function that call or rpc_call began; what changes something,
+as state_set and register do, may have changed it.
 """
 
 from __future__ import annotations
@@ -28,6 +26,7 @@ from typing import Any, TypeVar, overload
 from . import _hornbeam
 from ._errors import HornbeamConnectionError, HornbeamError, HornbeamTimeoutError
 from ._pubsub import Subscription, unsubscribe as _unsubscribe
+from ._register import check_name
 from ._state import check_compute, computing, items_of, keys_of, limit_of, negated, version_of
 
 __all__ = [
@@ -37,6 +36,7 @@ __all__ = [
     "nodes",
     "publish",
     "receive_pubsub",
+    "register",
     "rpc_call",
     "rpc_cast",
     "state_add",
@@ -55,9 +55,11 @@ __all__ = [
     "state_ttl",
     "subscribe",
     "subscription",
+    "unregister",
     "unsubscribe",
 ]
 
+F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
@@ -221,13 +223,32 @@ async def _subscribed(subscriber: _hornbeam.Subscription, topic: str) -> None:
 
     def take_back(done: Future[None]) -> None:
         if not done.cancelled() and done.exception() is None:
-            subscriber.unsubscribe(topic)
+            subscriber.take_back(topic)
 
     try:
         await shield(asked)
     except CancelledError:
         asked.add_done_callback(take_back)
         raise
+
+
+async def register(name: str, function: F) -> F:
+    """See hornbeam_erlang.register; no decorator.  A coroutine function runs on this loop.
+
+    await aio.register("predict", model.predict)
+    """
+    from . import _functions
+
+    check_name(name)
+    loop = get_running_loop()
+    return await loop.run_in_executor(None, _functions.register, name, function, loop)
+
+
+async def unregister(name: str) -> bool:
+    """See hornbeam_erlang.unregister."""
+    from . import _functions
+
+    return await get_running_loop().run_in_executor(None, _functions.unregister, name)
 
 
 async def call(name: str, *args: Any, timeout_ms: float = 5000) -> Any:

@@ -82,6 +82,8 @@ int hb_push_subscribe(struct hb_subscriber *s, const char *topic, size_t len, in
     struct hb_error *err) HB_WARN_UNUSED;
 /* Messages that have come are still taken.  Whether it was subscribed. */
 bool hb_push_unsubscribe(struct hb_subscriber *s, const char *topic, size_t len);
+/* Undoes one hb_push_subscribe: what another one has subscribed stays so.  Whether that ended it. */
+bool hb_push_take_back(struct hb_subscriber *s, const char *topic, size_t len);
 
 enum hb_push_result {
 	HB_PUSH_MESSAGE,

@@ -52,6 +52,7 @@ struct hb_topic {
 
 struct hb_member {
 	uint64_t number;  /* of no other one, ever */
+	unsigned asked;   /* calls that subscribed it, and have not taken that back */
 	unsigned joining; /* calls that wait until it is confirmed; the last of them that fails ends it */
 	bool confirmed;
 	struct hb_subscriber *subscriber;

@@ -405,13 +405,14 @@ find_member(const struct hb_subscriber *s, const struct hb_topic *topic)
 	return NULL;
 }
 
+/* The member whose name it is, unless calls that stay have subscribed it, too; all of them leave. */
 static bool
-leave(struct hb_subscriber *s, const char *name, size_t len)
+leave(struct hb_subscriber *s, const char *name, size_t len, bool all)
 {
 	struct hb_topic *topic = hb_topic_find(s->push, HB_OP_SUBSCRIBE, name, len);
 	struct hb_member *member = topic != NULL ? find_member(s, topic) : NULL;
 
-	if (member == NULL)
+	if (member == NULL || (--member->asked > 0 && !all))
 		return false;
 	remove_member(member);
 	hb_topic_changed(s->push, topic);
@@ -442,6 +443,7 @@ joined(struct hb_subscriber *s, struct hb_topic *topic, uint64_t number, int res
 	if (member == NULL || member->number != number)
 		return;
 	member->joining--;
+	member->asked -= result != 0;
 	member->confirmed |= result == 0;
 	if (!member->confirmed && member->joining == 0) {
 		remove_member(member);
@@ -465,10 +467,11 @@ join(struct hb_subscriber *s, const char *name, size_t len, int64_t deadline, st
 		return hb_error_set(err, HB_ERROR_LIMIT, "the subscriber is closed");
 	topic = hb_topic_get(push, HB_OP_SUBSCRIBE, name, len);
 	member = find_member(s, topic);
-	if (member != NULL && member->confirmed)
-		return 0;
 	if (member == NULL)
 		member = add_member(s, topic);
+	member->asked++;
+	if (member->confirmed)
+		return 0;
 	member->joining++;
 	number = member->number;
 	topic->holders++;
@@ -495,15 +498,27 @@ hb_push_subscribe(struct hb_subscriber *s, const char *topic, size_t len, int64_
 	return result;
 }
 
+static bool
+locked_leave(struct hb_subscriber *s, const char *topic, size_t len, bool all)
+{
+	bool left;
+
+	pthread_mutex_lock(&s->push->lock);
+	left = leave(s, topic, len, all);
+	pthread_mutex_unlock(&s->push->lock);
+	return left;
+}
+
 bool
 hb_push_unsubscribe(struct hb_subscriber *s, const char *topic, size_t len)
 {
-	bool was;
+	return locked_leave(s, topic, len, true);
+}
 
-	pthread_mutex_lock(&s->push->lock);
-	was = leave(s, topic, len);
-	pthread_mutex_unlock(&s->push->lock);
-	return was;
+bool
+hb_push_take_back(struct hb_subscriber *s, const char *topic, size_t len)
+{
+	return locked_leave(s, topic, len, false);
 }
 
 int

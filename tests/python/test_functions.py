@@ -1,5 +1,6 @@
 """register and unregister against a real companion: Python functions that Erlang and other processes call."""
 
+import asyncio
 import contextlib
 import selectors
 import textwrap
@@ -16,6 +17,7 @@ from hornbeam_erlang import (
     HornbeamError,
     HornbeamTimeoutError,
     RemoteError,
+    aio,
     call,
     cast,
     register,
@@ -115,6 +117,27 @@ def test_what_cannot_be_registered_is_refused(name, function, error):
     with pytest.raises(error):
         register(name)(function)
     assert not any(n == name for n, _ in rpc_call("local", "hornbeam", "functions", []))
+
+
+def test_a_coroutine_function_runs_on_the_loop_that_registered_it():
+    async def main():
+        async def where(x):
+            await asyncio.sleep(0)
+            return x, asyncio.get_running_loop() is loop
+
+        loop = asyncio.get_running_loop()
+        assert await aio.register("where", where) is where
+        assert await aio.call("where", 1) == (1, True)
+        assert await aio.register("where", lambda x: (x, threading.current_thread() is threading.main_thread()))
+        assert await aio.call("where", 2) == (2, False)
+        assert await aio.unregister("where") and not await aio.unregister("where")
+        with pytest.raises(HornbeamError, match="no function 'where'"):
+            await aio.call("where", 3)
+        for name, function in ((where, None), ("where", 1), ("", where)):
+            with pytest.raises((TypeError, ValueError)):
+                await aio.register(name, function)
+
+    asyncio.run(main())
 
 
 def test_an_exception_is_a_remote_error_and_an_error_in_erlang(registered):

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from textwrap import dedent
 
 import pytest
@@ -452,6 +453,47 @@ def test_what_get_gives_is_a_coroutine_in_all_but_name(on_loop):
             await s.get()
 
     on_loop(main())
+
+
+def test_a_cancelled_subscribe_leaves_what_another_one_has_subscribed(on_loop):
+    async def cancelled(topic):
+        """Cancelled in another thread's hands, which then goes on with it."""
+        loop, gate = asyncio.get_running_loop(), threading.Event()
+        held = loop.run_in_executor(None, gate.wait)
+        task = asyncio.create_task(aio.subscribe(topic))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        gate.set()
+        await held
+        await loop.run_in_executor(None, int)
+
+    async def main():
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        await cancelled("kept")
+        assert await aio.publish("kept", 0) == 0
+        await aio.subscribe("kept")
+        await cancelled("kept")
+        assert await aio.publish("kept", 1) == 1
+        assert await aio.receive_pubsub(SOON) == 1
+        await aio.unsubscribe("kept")
+        await asyncio.get_running_loop().shutdown_default_executor()
+
+    on_loop(main())
+
+
+def test_each_subscribe_of_a_topic_is_taken_back_for_itself():
+    with subscription("t", "t") as s:
+        s.take_back("t")
+        assert publish("t", 1) == 1
+        s.take_back("t")
+        s.take_back("t")
+        assert publish("t", 2) == 0
+        s.subscribe("t")
+        s.subscribe("t")
+        s.unsubscribe("t")
+        assert publish("t", 3) == 0
 
 
 def test_one_loop_at_a_time_waits_for_a_subscription():
