@@ -42,7 +42,7 @@ try() {
 	number=$((number + 1))
 	if build "$program" "$@" >"$log" 2>&1 &&
 		TSAN_OPTIONS="halt_on_error=0 exitcode=66" CK_FORK=no CK_DEFAULT_TIMEOUT=300 \
-			$plain "$dir/$program" >"$log" 2>&1 &&
+			timeout -k 10 600 $plain "$dir/$program" >"$log" 2>&1 &&
 		! grep -q 'WARNING: ThreadSanitizer' "$log"; then
 		echo "ok $number - $what no data race and no bad lock order"
 	else

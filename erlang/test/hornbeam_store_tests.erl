@@ -7,7 +7,7 @@
 
 operations_test_() ->
     {foreach, fun() -> start(#{}) end, fun(_) -> hb_node:stop() end, [
-        {atom_to_list(Name), fun ?MODULE:Name/0}
+        {atom_to_list(Name), {timeout, 300, fun ?MODULE:Name/0}}
      || {Name, 0} <- lists:sort(?MODULE:module_info(exports)), lists:member($\s, atom_to_list(Name))
     ]}.
 
