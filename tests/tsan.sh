@@ -40,6 +40,7 @@ try() {
 	log=$dir/$program.log
 	shift 2
 	number=$((number + 1))
+	# shellcheck disable=SC2086 # several words
 	if build "$program" "$@" >"$log" 2>&1 &&
 		TSAN_OPTIONS="halt_on_error=0 exitcode=66" CK_FORK=no CK_DEFAULT_TIMEOUT=300 \
 			timeout -k 10 600 $plain "$dir/$program" >"$log" 2>&1 &&
