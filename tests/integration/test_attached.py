@@ -653,6 +653,11 @@ def test_long_lines_are_cut_and_odd_bytes_escaped(serving):
     assert line.startswith("café \\xff\\x1b[31m xxx") and line.endswith("xxx...") and len(line) < 5000
 
 
+def waiting_lines(n):
+    """Of hornbeamd's log, that the node has read and not looked at."""
+    return int(n.eval("element(2, process_info(whereis(hornbeam_attached), message_queue_len))."))
+
+
 def test_a_flood_is_dropped_and_counted_and_others_messages_stay():
     with node() as n:
         n.start_app()
@@ -671,7 +676,7 @@ def test_a_flood_is_dropped_and_counted_and_others_messages_stay():
         eventually(lambda: "other 50" in n.lines("warning"))
         assert {f"other {i}" for i in range(1, 51)} <= set(n.lines("warning"))
         assert 0 < taken() < 200 * (time.monotonic() - began + 2)
-        assert n.eval("element(2, process_info(whereis(hornbeam_attached), message_queue_len)) < 100.") == "true"
+        eventually(lambda: waiting_lines(n) < 100)
 
 
 def test_a_logger_that_hangs_stops_nothing():
@@ -683,8 +688,8 @@ def test_a_logger_that_hangs_stops_nothing():
         try:
             assert n.get("/flood", timeout=60).status == 200
             assert n.get("/").status == 200
-            assert n.eval("gen_server:call(hornbeam_attached, info), "
-                          "element(2, process_info(whereis(hornbeam_attached), message_queue_len)) < 100.") == "true"
+            n.eval("gen_server:call(hornbeam_attached, info).")
+            eventually(lambda: waiting_lines(n) < 100)
         finally:
             n.eval("sys:resume(whereis(logger_std_h_stuck)).")
 
