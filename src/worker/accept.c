@@ -7,9 +7,9 @@
  * takes no more when that is a request.
  *
  * A worker that holds more than its share leaves the backlog to the others.
- * When one still waits there after some time, those who took none lag behind,
- * because they sleep in a request or are stopped: until they accept again, or
- * for a while, they are not asked.
+ * When one still waits there after some time, those who did not even look lag
+ * behind, because they sleep in a request or are stopped: until they look again,
+ * or for a while, they are not asked.
  *
  * With a pool of threads a worker is busy when all of them are: then it stops
  * until one is free.
@@ -38,7 +38,7 @@ enum {
 };
 
 struct hb_accept_peer {
-	uint32_t accepted; /* when the pause began */
+	uint32_t looked; /* when the pause began */
 	int64_t lags_until;
 };
 
@@ -88,9 +88,9 @@ next_peer(const struct hb_worker *w, uint32_t *i)
 }
 
 static uint32_t
-accepted(const struct hb_worker_counters *c)
+looked(const struct hb_worker_counters *c)
 {
-	return atomic_load_explicit(&c->accepted, memory_order_relaxed);
+	return atomic_load_explicit(&c->looked, memory_order_relaxed);
 }
 
 /* Whether another worker that would take what waits has notably fewer connections. */
@@ -104,7 +104,7 @@ above_share(const struct hb_worker *w)
 		uint32_t held = atomic_load_explicit(&c->connections, memory_order_relaxed);
 
 		if (w->conns_count > held + held / 8 + 1 &&
-		    (w->now >= peer->lags_until || accepted(c) != peer->accepted))
+		    (w->now >= peer->lags_until || looked(c) != peer->looked))
 			return true;
 	}
 	return false;
@@ -116,7 +116,7 @@ leave_to_others(struct hb_worker *w)
 	const struct hb_worker_counters *c;
 
 	for (uint32_t i = 0; (c = next_peer(w, &i)) != NULL;)
-		w->accept.peers[i - 1] = (struct hb_accept_peer){.accepted = accepted(c)};
+		w->accept.peers[i - 1] = (struct hb_accept_peer){.looked = looked(c)};
 	w->accept.slices = SLICES;
 	publish(w, HB_WORKER_WAITS);
 	pause_accepting(w, SLICE_MICROSECONDS);
@@ -131,7 +131,7 @@ judge_others(struct hb_worker *w)
 	for (uint32_t i = 0; (c = next_peer(w, &i)) != NULL;) {
 		struct hb_accept_peer *peer = &w->accept.peers[i - 1];
 
-		if (accepted(c) == peer->accepted &&
+		if (looked(c) == peer->looked &&
 		    atomic_load_explicit(&c->accepting, memory_order_relaxed) == HB_WORKER_ACCEPTS)
 			peer->lags_until = w->now + LAG_MS;
 	}
@@ -149,6 +149,7 @@ accept_one(struct hb_worker_listener *l)
 		pause_accepting(w, 0);
 		return false;
 	}
+	atomic_store_explicit(&w->counters->looked, looked(w->counters) + 1, memory_order_relaxed);
 	conn = hb_accept(l->fd, &peer);
 	if (conn == -1) {
 		if (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED)
@@ -168,7 +169,6 @@ accept_one(struct hb_worker_listener *l)
 		close(conn); /* it may stand where the log was */
 		hb_worker_give_up(w, "the application has closed a descriptor of the server");
 	}
-	atomic_store_explicit(&w->counters->accepted, accepted(w->counters) + 1, memory_order_relaxed);
 	hb_conn_new(l, conn, &peer);
 	return true;
 }

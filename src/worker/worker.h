@@ -40,7 +40,7 @@ struct hb_worker_counters {
 	_Atomic uint64_t bytes_out;
 	_Atomic uint32_t connections;           /* open now */
 	_Atomic uint32_t active;                /* requests in the application now */
-	_Atomic uint32_t accepted;              /* connections so far; wraps */
+	_Atomic uint32_t looked;                /* into the backlog, so far; wraps */
 	_Atomic uint32_t accepting;             /* an enum hb_worker_accepting */
 };
 
