@@ -488,7 +488,6 @@ def test_a_small_worker_is_small(server):
 def test_load_spreads_over_the_workers():
     with Daemon(app="app:application", config={"workers": 2}, files={"app.py": """
 import os
-import select
 def application(environ, start_response):
     start_response('200 OK', [('Content-Type', 'text/plain')])
     return [b'%d' % os.getpid()]
