@@ -505,4 +505,5 @@ heard(End, Line, #s{log = Log} = S) ->
             {false, _} -> Parsed
         end,
     Last = hornbeam_attached_reason:heard(Whole, S#s.last),
-    S#s{log = hornbeam_attached_log:line(Whole, Log), last = Last, cut = Cut}.
+    ok = hornbeam_attached_log:line(Whole, Log),
+    S#s{last = Last, cut = Cut}.

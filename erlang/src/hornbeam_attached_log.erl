@@ -1,8 +1,9 @@
 %% hornbeamd's lines for the node's logger.  A line of its log keeps its level
 %% and its time; what else is printed (by applications, or the access log) is a
-%% notice.  Beyond ?LINES a second, or while the logger does not take them,
-%% lines are dropped and counted: a flood neither fills this node's memory nor
-%% sets off the overload protection that others' messages depend on.
+%% notice.  A flood must neither fill this node's memory nor set off the overload
+%% protection of the logger's handlers, which drops everybody's messages: so lines
+%% are handed on at a pace that leaves room for others', and those that find
+%% ?WAITING_MAX waiting, also because the logger takes none, are dropped and counted.
 %%
 %% The lines come from this module, so that
 %% logger:set_module_level(hornbeam_attached_log, info) shows what hornbeamd
@@ -14,80 +15,88 @@
 
 -include_lib("kernel/include/logger.hrl").
 
-%% The handlers of OTP's logger allow 500 in a second for the whole node.
--define(LINES, 200).
--define(WAITING_MAX, 500).
+%% OTP's handlers drop beyond 500 in a second, or where 200 wait (the handler itself may have to wait, too).
+-define(IN_A_SECOND, 200).
+-define(AT_ONCE, 100).
+-define(WAITING_MAX, 300).
+-define(TEXT_MAX, 4096).
+%% More than ?WAITING_MAX lines take.
+-define(LAST_MS, 2000).
+%% The counters.
 -define(WAITING, 1).
 -define(DROPPED, 2).
--define(TEXT_MAX, 4096).
 
--record(log, {
-    writer :: pid(),
-    counters :: counters:counters_ref(),
-    left = ?LINES :: number(),
-    at :: integer()
-}).
+-record(log, {writer :: pid(), counters :: counters:counters_ref()}).
 -opaque log() :: #log{}.
 -type line() :: #{level := logger:level(), text := unicode:chardata(), process => binary(), pid => binary(), time => integer()}.
+
+%% How many lines may go at once, at a time.
+-record(pace, {left = ?AT_ONCE :: number(), at = hornbeam_clock:ms() :: integer()}).
 
 -spec start_link() -> log().
 start_link() ->
     Counters = counters:new(2, [atomics]),
-    Writer = spawn_link(fun() -> write(Counters, infinity) end),
-    #log{writer = Writer, counters = Counters, at = hornbeam_clock:ms()}.
+    #log{writer = spawn_link(fun() -> write(Counters, #pace{}, infinity) end), counters = Counters}.
 
-%% @doc Returns when what was taken is logged, or after a second.
+%% @doc Returns when what was taken is logged, or after two seconds.
 -spec stop(log()) -> ok.
 stop(#log{writer = Writer}) ->
     Monitor = monitor(process, Writer),
     Writer ! stop,
     receive
         {'DOWN', Monitor, process, _, _} -> ok
-    after 1000 ->
+    after ?LAST_MS ->
         unlink(Writer),
         exit(Writer, kill),
         ok
     end.
 
 %% @doc Logs a line, or counts it as dropped.  Never waits.
--spec line(line(), log()) -> log().
+-spec line(line(), log()) -> ok.
 line(#{level := Level} = Line, Log) ->
     case logger:allow(Level, ?MODULE) of
-        true -> admit(Line, refill(Log));
-        false -> Log
+        true -> admit(Line, Log);
+        false -> ok
     end.
 
-admit(Line, #log{left = Left, counters = Counters, writer = Writer} = Log) ->
-    case Left >= 1 andalso counters:get(Counters, ?WAITING) < ?WAITING_MAX of
+admit(Line, #log{counters = Counters, writer = Writer}) ->
+    case counters:get(Counters, ?WAITING) < ?WAITING_MAX of
         true ->
             ok = counters:add(Counters, ?WAITING, 1),
             Writer ! {line, Line},
-            Log#log{left = Left - 1};
+            ok;
         false ->
-            ok = counters:add(Counters, ?DROPPED, 1),
-            Log
+            counters:add(Counters, ?DROPPED, 1)
     end.
 
-refill(#log{left = Left, at = At} = Log) ->
-    Now = hornbeam_clock:ms(),
-    Log#log{left = min(?LINES, Left + (Now - At) * ?LINES / 1000), at = Now}.
-
 %% In a process of its own, since a handler may let it wait.
-write(Counters, Patience) ->
+write(Counters, Pace, Patience) ->
     receive
         {line, Line} ->
+            After = paced(Pace),
             log(Line),
             ok = counters:sub(Counters, ?WAITING, 1),
-            write(Counters, 1000);
+            write(Counters, After, 1000);
         stop ->
             tell_dropped(Counters);
         Message ->
             ?LOG_WARNING("attached: unexpected message ~0tP", [Message, 20]),
-            write(Counters, Patience)
+            write(Counters, Pace, Patience)
     after Patience ->
         %% Lines are only dropped soon after others were taken.
         ok = tell_dropped(Counters),
-        write(Counters, infinity)
+        write(Counters, Pace, infinity)
+    end.
+
+%% Waits until a line may go.
+paced(#pace{left = Left, at = At}) ->
+    Now = hornbeam_clock:ms(),
+    case min(?AT_ONCE, Left + (Now - At) * ?IN_A_SECOND / 1000) of
+        Some when Some >= 1 ->
+            #pace{left = Some - 1, at = Now};
+        Few ->
+            ok = timer:sleep(ceil((1 - Few) * 1000 / ?IN_A_SECOND)),
+            paced(#pace{left = Few, at = Now})
     end.
 
 tell_dropped(Counters) ->

@@ -49,9 +49,9 @@ def application(environ, start_response):
     elif path == '/bytes':
         os.write(1, b'caf\\xc3\\xa9 \\xff\\x1b[31m ' + b'x' * 10000 + b'\\nnext\\n')
         body = ''
-    elif path == '/flood':
-        for i in range(20000):
-            print('flood', i)
+    elif path in ('/flood', '/burst'):
+        for i in range(20000 if path == '/flood' else 250):
+            print(path[1:], i)
         sys.stdout.flush()
         body = ''
     elif path == '/raise':
@@ -661,6 +661,8 @@ def waiting_lines(n):
 def test_a_flood_is_dropped_and_counted_and_others_messages_stay():
     with node() as n:
         n.start_app()
+        # The handler may be stopped for a second while its callers are not.
+        assert n.eval("logger:update_handler_config(default, config, #{drop_mode_qlen => 400, flush_qlen => 1000}).") == "ok"
         n.eval("spawn(fun() -> [begin logger:warning(\"other ~b\", [I]), timer:sleep(10) end || I <- lists:seq(1, 50)] end).")
         began = time.monotonic()
         assert n.get("/flood", timeout=60).status == 200
@@ -678,6 +680,14 @@ def test_a_flood_is_dropped_and_counted_and_others_messages_stay():
         assert {f"other {i}" for i in range(1, 51)} <= set(n.lines("warning"))
         assert 0 < taken() < 200 * (time.monotonic() - began + 2)
         eventually(lambda: waiting_lines(n) < 100)
+
+
+def test_the_last_lines_are_logged_though_the_application_stops():
+    with node() as n:
+        n.start_app()
+        assert n.get("/burst").status == 200
+        assert n.eval("hornbeam:stop().") == "ok"
+        eventually(lambda: {f"burst {i}" for i in range(250)} <= set(n.lines("notice")))
 
 
 def test_a_logger_that_hangs_stops_nothing():
