@@ -106,14 +106,19 @@ def slowest(d, count, at_once):
     return max(taken), set(who)
 
 
+def rounds(d, count, **how):
+    """What spread_of() found, five times: on a busy machine a worker is not scheduled now and then, and misses one."""
+    for _ in range(5):
+        yield spread_of(d, count, **how)
+        eventually(lambda: {w["connections"] for w in d_workers(d)} == {0})
+
+
 @pytest.mark.parametrize("at_once", [False, True], ids=["one after the other", "at once"])
 @pytest.mark.parametrize("workers, most", [(2, 60), (4, 35)])
 def test_kept_connections_spread_evenly_over_idle_workers(workers, most, at_once):
     with daemon_with(workers) as d:
-        for _ in range(3):
-            found = spread_of(d, 100, at_once)
-            assert len(found) == workers and found[0] <= most, found
-            eventually(lambda: {w["connections"] for w in d_workers(d)} == {0})
+        found = list(rounds(d, 100, at_once=at_once))
+        assert sum(len(each) == workers and each[0] <= most for each in found) >= 3, found
 
 
 def d_workers(d):
@@ -123,9 +128,8 @@ def d_workers(d):
 
 def test_few_connections_spread_too():
     with daemon_with(2) as d:
-        for _ in range(5):
-            assert spread_of(d, 4, at_once=False)[0] <= 3
-            eventually(lambda: {w["connections"] for w in d_workers(d)} == {0})
+        found = list(rounds(d, 4, at_once=False))
+        assert sum(each[0] <= 3 for each in found) >= 3, found
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["one after the other", "at once"])

@@ -485,24 +485,6 @@ def test_a_small_worker_is_small(server):
         assert rss <= 18 * 1024, rss
 
 
-def test_load_spreads_over_the_workers():
-    with Daemon(app="app:application", config={"workers": 2}, files={"app.py": """
-import os
-def application(environ, start_response):
-    start_response('200 OK', [('Content-Type', 'text/plain')])
-    return [b'%d' % os.getpid()]
-"""}) as d:
-        held = [d.connect() for _ in range(60)]
-        pids = {}
-        for s in held:
-            s.sendall(GET % b"/")
-            pid = answer(s)[1]
-            pids[pid] = pids.get(pid, 0) + 1
-        for s in held:
-            s.close()
-        assert len(pids) == 2 and min(pids.values()) >= 10, pids
-
-
 def test_threads_of_the_application_run_while_the_worker_waits():
     with Daemon(app="app:application", files={"app.py": """
 import threading, time
