@@ -164,8 +164,9 @@ call_python(Name, Arguments) ->
 %%
 %% Returns what the function returned.  Raises error({python_error, Type, Text}) with its exception,
 %% both binaries; error({connect, Text}) where its process ended meanwhile, and whether it ran is
-%% unknown; error({limit, Text}) where too many calls of it are under way.  In a function that was
-%% itself called with a deadline, the Python function has that one where it is the earlier one.
+%% unknown; error({limit, Text}) where too many calls of it are under way, or where its arguments have
+%% 16 MiB or more.  In a function that was itself called with a deadline, the Python function has that
+%% one where it is the earlier one.
 -spec call_python(hornbeam_functions:name(), [term()], timeout()) -> term().
 call_python(Name, Arguments, Timeout) ->
     hornbeam_error:run(fun() -> hornbeam_python:call(hornbeam_functions:name(Name), Arguments, Timeout) end).

@@ -12,12 +12,17 @@
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 -export_type([outcome/0]).
 
+-include("hornbeam_link.hrl").
 -include_lib("kernel/include/logger.hrl").
 
 -define(TABLE, ?MODULE).
+%% As receive takes it.
+-define(IS_TIMEOUT(T), (T =:= infinity orelse is_integer(T) andalso T >= 0 andalso T < 1 bsl 32)).
 %% What may be under way at one client, which runs a few at once.
 -define(CALLS_MAX, 1000).
 -define(BYTES_MAX, 67108864).
+%% Arguments of one call: in a frame there are the name and some numbers beside them.
+-define(ARGUMENTS_MAX, (?HB_LINK_FRAME_MAX - 512)).
 %% Functions of one client.
 -define(NAMES_MAX, 10000).
 
@@ -63,6 +68,8 @@ names() ->
 %% @doc Calls a function with a list of arguments and returns what it returns.
 %% Raises error({python_error, Type, Text}) with its exception, and throws refusals.
 -spec call(binary(), [term()], timeout()) -> term().
+call(_Name, _Args, Timeout) when not ?IS_TIMEOUT(Timeout) ->
+    hornbeam_error:throw(type, "a timeout is a number of milliseconds, or infinity");
 call(Name, Args, Timeout) when is_list(Args) ->
     case run(Name, term_to_binary(Args), Timeout) of
         {ok, Encoded} -> hornbeam_names:decode(Encoded);
@@ -93,6 +100,7 @@ run(Name, Args, Timeout) ->
     %% Monotonic ones nobody else takes from: the next call has the next number, and it is the next one's turn.
     Id = erlang:unique_integer([positive, monotonic]),
     {Link, Load} = choose(Name, byte_size(Args), Id),
+    ok = check_size(Name, byte_size(Args)),
     Alias = erlang:monitor(process, Link, [{alias, reply_demonitor}]),
     ok = hornbeam_tasks:send(Link, Load, #{
         id => Id, reply_to => Alias, caller => self(), name => Name, args => Args, until => hornbeam_calls:until(Timeout)
@@ -115,6 +123,15 @@ run(Name, Args, Timeout) ->
         end,
         hornbeam_error:throw(timeout, (hornbeam_functions:late(Name))(Timeout))
     end.
+
+%% A client that is sent a longer frame takes it for an error and leaves, with all else that it has to do.
+check_size(_Name, Bytes) when Bytes =< ?ARGUMENTS_MAX ->
+    ok;
+check_size(Name, Bytes) ->
+    hornbeam_error:throw(limit, [
+        "the arguments of ", hornbeam_error:key(Name), " have ", integer_to_binary(Bytes), " bytes; at most ",
+        integer_to_binary(?ARGUMENTS_MAX), " can be sent"
+    ]).
 
 choose(Name, Bytes, Turn) ->
     Provided = ets:select(?TABLE, [{{{Name, '$1'}, '$2'}, [], [{{'$1', '$2'}}]}]),

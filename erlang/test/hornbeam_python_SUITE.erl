@@ -20,6 +20,8 @@ all() ->
         a_caller_that_dies_stops_its_call,
         a_late_answer_reaches_nobody,
         nobody_has_more_calls_than_the_bound,
+        arguments_that_no_frame_holds_are_refused,
+        a_timeout_that_is_none_is_refused,
         what_is_no_answer_is_refused,
         what_is_withdrawn_is_not_called,
         names_go_with_their_client,
@@ -209,6 +211,28 @@ nobody_has_more_calls_than_the_bound(Config) ->
     {error, {limit, _}} = outcome(in_background(fun() -> hornbeam:call_python(f, []) end)),
     _ = [begin {Id, _, [N], _} = task(Worker), returns(Worker, Id, N) end || _ <- Calls],
     true = lists:all(fun(C) -> element(1, outcome(C)) =:= ok end, Calls).
+
+arguments_that_no_frame_holds_are_refused(Config) ->
+    Worker = provider(Config, <<"f">>),
+    Room = ?HB_LINK_FRAME_MAX - 512 - byte_size(term_to_binary([<<>>])),
+    {error, {limit, _}} = outcome(in_background(fun() -> hornbeam:call_python(f, [binary:copy(<<1>>, Room + 1)]) end)),
+    Asking = connect(Config),
+    {limit, _} = answer(Asking, ask(Asking, <<"f">>, [binary:copy(<<1>>, Room + 1)], 0)),
+    %% The worker is asked nothing that it cannot take, and has its link still.
+    Call = in_background(fun() -> hornbeam:call_python(f, [binary:copy(<<1>>, Room)], 60000) end),
+    {Id, _, [Bytes], _} = task(Worker),
+    Room = byte_size(Bytes),
+    returns(Worker, Id, done),
+    {ok, done} = outcome(Call).
+
+a_timeout_that_is_none_is_refused(Config) ->
+    Worker = provider(Config, <<"f">>),
+    _ = [{type, _} = try hornbeam:call_python(f, [], T) catch error:Reason -> Reason end || T <- [-1, 1.5, soon, 1 bsl 32]],
+    {monitors, []} = process_info(self(), monitors),
+    Call = in_background(fun() -> hornbeam:call_python(f, [last]) end),
+    {Id, _, [last], _} = task(Worker),
+    returns(Worker, Id, done),
+    {ok, done} = outcome(Call).
 
 what_is_no_answer_is_refused(Config) ->
     Worker = provider(Config, <<"f">>),
