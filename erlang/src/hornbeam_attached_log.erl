@@ -22,6 +22,8 @@
 -define(TEXT_MAX, 4096).
 %% More than ?WAITING_MAX lines take.
 -define(LAST_MS, 2000).
+%% Lines that were dropped are told of so long after the first that came, and again while a flood goes on.
+-define(TELL_MS, 1000).
 %% The counters.
 -define(WAITING, 1).
 -define(DROPPED, 2).
@@ -69,24 +71,35 @@ admit(Line, #log{counters = Counters, writer = Writer}) ->
             counters:add(Counters, ?DROPPED, 1)
     end.
 
-%% In a process of its own, since a handler may let it wait.
-write(Counters, Pace, Patience) ->
+%% In a process of its own, since a handler may let it wait.  Due is when to tell what was dropped.
+write(Counters, Pace, Due) ->
     receive
         {line, Line} ->
             After = paced(Pace),
             log(Line),
             ok = counters:sub(Counters, ?WAITING, 1),
-            write(Counters, After, 1000);
+            write(Counters, After, due(Counters, Due, hornbeam_clock:ms()));
         stop ->
             tell_dropped(Counters);
         Message ->
             ?LOG_WARNING("attached: unexpected message ~0tP", [Message, 20]),
-            write(Counters, Pace, Patience)
-    after Patience ->
-        %% Lines are only dropped soon after others were taken.
+            write(Counters, Pace, Due)
+    after left(Due) ->
+        %% Lines are only dropped while others wait.
         ok = tell_dropped(Counters),
         write(Counters, Pace, infinity)
     end.
+
+due(_Counters, infinity, Now) ->
+    Now + ?TELL_MS;
+due(Counters, Due, Now) when Now >= Due ->
+    ok = tell_dropped(Counters),
+    Now + ?TELL_MS;
+due(_Counters, Due, _Now) ->
+    Due.
+
+left(infinity) -> infinity;
+left(Due) -> max(0, Due - hornbeam_clock:ms()).
 
 %% Waits until a line may go.
 paced(#pace{left = Left, at = At}) ->

@@ -3,6 +3,8 @@
 
 -include_lib("eunit/include/eunit.hrl").
 
+-export([log/2]).
+
 json(Term) -> iolist_to_binary(hornbeam_json:encode(Term)).
 
 json_has_every_kind_test() ->
@@ -61,6 +63,44 @@ no_bytes_break_the_reading_of_lines_test() ->
         end
      || _ <- lists:seq(1, 2000)
     ].
+
+%% As a handler of the logger.
+log(#{msg := {_, [Dropped]}, level := warning}, #{config := Tester}) -> Tester ! {dropped, Dropped};
+log(_Line, _Handler) -> ok.
+
+a_flood_that_goes_on_is_told_of_meanwhile_test_() ->
+    {timeout, 60, fun() ->
+        ok = logger:add_handler(?MODULE, ?MODULE, #{config => self(), filter_default => stop, filters => [{ours, {fun ours/2, none}}]}),
+        ok = logger:set_handler_config(default, level, error),
+        ok = logger:set_module_level(hornbeam_attached_log, warning),
+        Log = hornbeam_attached_log:start_link(),
+        try
+            ?assertEqual(ok, flood(Log, hornbeam_clock:ms() + 20000, 2))
+        after
+            ok = hornbeam_attached_log:stop(Log),
+            ok = logger:unset_module_level(hornbeam_attached_log),
+            ok = logger:set_handler_config(default, level, all),
+            ok = logger:remove_handler(?MODULE)
+        end
+    end}.
+
+ours(#{meta := #{mfa := {hornbeam_attached_log, _, _}}} = Line, none) -> Line;
+ours(_Line, none) -> stop.
+
+%% 1000 lines a second until their loss was told so often.
+flood(_Log, _End, 0) ->
+    ok;
+flood(Log, End, Times) ->
+    ok = hornbeam_attached_log:line(#{level => warning, text => <<"flood">>}, Log),
+    receive
+        {dropped, N} when is_integer(N) -> flood(Log, End, Times - 1);
+        {dropped, _} -> flood(Log, End, Times)
+    after 1 ->
+        case hornbeam_clock:ms() < End of
+            true -> flood(Log, End, Times);
+            false -> untold
+        end
+    end.
 
 last(Lines) ->
     lists:foldl(fun(L, Last) -> hornbeam_attached_reason:heard(L, Last) end, hornbeam_attached_reason:none(), Lines).
