@@ -342,7 +342,7 @@ launch(#s{exe = Exe, file = File, dir = Dir, start_ms = Ms} = S) ->
                 end,
             _ = erlang:start_timer(?POLL_MS, self(), {poll, Port}),
             Started = S#s{
-                port = Port, os_pid = Pid, status = starting, since = hornbeam_clock:ms(),
+                port = Port, os_pid = Pid, status = starting, since = hornbeam_clock:ms(), cut = false,
                 last = hornbeam_attached_reason:none()
             },
             set_timer(start, Ms, Started)

@@ -49,6 +49,9 @@ def application(environ, start_response):
     elif path == '/bytes':
         os.write(1, b'caf\\xc3\\xa9 \\xff\\x1b[31m ' + b'x' * 10000 + b'\\nnext\\n')
         body = ''
+    elif path == '/unended':
+        os.write(1, b'y' * 5000)
+        body = ''
     elif path in ('/flood', '/burst'):
         for i in range(20000 if path == '/flood' else 250):
             print(path[1:], i)
@@ -651,6 +654,17 @@ def test_long_lines_are_cut_and_odd_bytes_escaped(serving):
     eventually(lambda: "next" in serving.lines("notice"))
     (line,) = [m for m in serving.lines("notice") if m.startswith("café")]
     assert line.startswith("café \\xff\\x1b[31m xxx") and line.endswith("xxx...") and len(line) < 5000
+
+
+def test_a_line_that_a_death_cuts_takes_nothing_from_the_next_start():
+    with node() as n:
+        n.eval("logger:set_module_level(hornbeam_attached_log, info).")
+        n.start_app()
+        n.get("/unended")
+        eventually(lambda: any(m.startswith("yyy") for m in n.lines("notice")))
+        os.kill(n.daemons()[0], signal.SIGKILL)
+        eventually(lambda: n.log().count(": master: ready on ") == 2)
+        assert len(re.findall(r": master: hornbeamd .* starts,", n.log())) == 2
 
 
 def waiting_lines(n):
