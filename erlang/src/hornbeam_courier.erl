@@ -57,8 +57,14 @@ init(Hub) ->
     ok = hornbeam_topics:add_courier(Hub, self(), Queue),
     proc_lib:init_ack({ok, self()}),
     ok = look(Hub),
-    loop(#courier{hub = Hub, monitor = Monitor, queue = Queue}),
-    hornbeam_topics:remove_courier(node(Hub), self()).
+    Reason = loop(#courier{hub = Hub, monitor = Monitor, queue = Queue}),
+    ok = hornbeam_topics:remove_courier(node(Hub), self()),
+    gone(Reason, Hub).
+
+%% The nodes may have met again before this one saw that they had lost each other: whoever asked for a courier then
+%% found this one.
+gone(noconnection, Hub) -> hornbeam_hub:uncarried(Hub);
+gone(_Ended, _Hub) -> ok.
 
 %% The hub has joined this group after those of its topics.
 look(Hub) ->
@@ -75,7 +81,7 @@ forget({Courier, _, _}, Node) -> hornbeam_topics:remove_courier(Node, Courier).
 loop(#courier{monitor = Monitor, marks = ?MARKS_MAX} = Courier) ->
     receive
         marked -> loop(Courier#courier{marks = ?MARKS_MAX - 1});
-        {'DOWN', Monitor, process, _, _} -> ok
+        {'DOWN', Monitor, process, _, Reason} -> Reason
     end;
 loop(#courier{hub = Hub, monitor = Monitor, queue = Queue, marks = Marks} = Courier) ->
     receive
@@ -94,8 +100,8 @@ loop(#courier{hub = Hub, monitor = Monitor, queue = Queue, marks = Marks} = Cour
         look ->
             ok = look(Hub),
             loop(Courier);
-        {'DOWN', Monitor, process, _, _} ->
-            ok;
+        {'DOWN', Monitor, process, _, Reason} ->
+            Reason;
         Message ->
             ?LOG_WARNING("courier: unexpected message ~0tp", [Message]),
             loop(Courier)

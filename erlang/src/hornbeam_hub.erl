@@ -20,7 +20,7 @@
 -module(hornbeam_hub).
 -behaviour(gen_server).
 
--export([start_link/0, subscribe/4]).
+-export([start_link/0, subscribe/4, uncarried/1]).
 -export([init/1, handle_call/3, handle_cast/2, handle_info/2]).
 
 -include_lib("kernel/include/logger.hrl").
@@ -89,6 +89,14 @@ call(Request, Tries) ->
             hornbeam_error:throw(system, "publish/subscribe does not run")
     end.
 
+%% @doc The courier to that hub has ended, as the connection was lost: if it is back, there is to be another one.
+-spec uncarried(Other :: pid()) -> ok.
+uncarried(Other) ->
+    case whereis(?MODULE) of
+        undefined -> ok;
+        Hub -> Hub ! {uncarried, Other}, ok
+    end.
+
 -spec init([]) -> {ok, #hub{}}.
 init([]) ->
     process_flag(message_queue_data, off_heap),
@@ -129,6 +137,12 @@ handle_info({mark, Courier}, Hub) ->
     {noreply, marked(Courier, Hub)};
 handle_info({carrying, Courier}, Hub) ->
     ok = carrying(Courier, hornbeam_topics:source(node(Courier)), Hub),
+    {noreply, Hub};
+handle_info({uncarried, Other}, #hub{hubs = Hubs} = Hub) ->
+    ok = case is_map_key(Other, Hubs) andalso lists:member(node(Other), nodes(connected)) of
+        true -> hornbeam_courier:ensure(Other);
+        false -> ok
+    end,
     {noreply, Hub};
 handle_info({hello, Other, Counts}, Hub) ->
     {noreply, hello(Other, maps:from_list(Counts), Hub)};
@@ -299,14 +313,17 @@ retry(Hub) ->
 
 %% Whoever is new is told in turn: it may not have been there when this hub said hello.
 hello(Other, Counts, #hub{hubs = Hubs} = Hub) ->
-    {Monitor, Before, Next} =
+    ok = hornbeam_courier:ensure(Other),
+    {Before, Next} =
         case Hubs of
-            #{Other := {M, C}} ->
-                {M, C, Hub};
+            #{Other := {Old, Known}} ->
+                %% The end of a connection before this one may come to be known here only now.
+                true = erlang:demonitor(Old, [flush]),
+                {Known, Hub};
             _ ->
-                ok = hornbeam_courier:ensure(Other),
-                {erlang:monitor(process, Other), #{}, greet([node(Other)], Hub)}
+                {#{}, greet([node(Other)], Hub)}
         end,
+    Monitor = erlang:monitor(process, Other),
     All = maps:merge(maps:map(fun(_, _) -> 0 end, Before), Counts),
     Now = lists:foldl(fun count/2, Before, maps:to_list(All)),
     Next#hub{hubs = Hubs#{Other => {Monitor, Now}}}.

@@ -16,6 +16,7 @@ all() ->
         an_application_may_start_after_its_node,
         a_hub_that_dies_is_known_again,
         a_courier_that_dies_is_replaced,
+        a_courier_that_learns_late_of_a_lost_connection_is_replaced,
         a_connection_that_breaks_shows_as_a_gap,
         a_gap_ends_when_publishers_find_the_subscribers_again,
         a_node_that_ends_shows_as_a_gap,
@@ -253,6 +254,39 @@ carried(Nodes) ->
     hb_node:eventually(fun() -> lists:all(fun(N) -> carriers(N) =:= length(Nodes) - 1 end, Nodes) end).
 
 carriers(Node) -> length(hb_peer:call(Node, hornbeam_topics, sources, [])).
+
+%% By then the nodes have met again.
+a_courier_that_learns_late_of_a_lost_connection_is_replaced(Config) ->
+    [A, B, C] = peers(Config),
+    ok = hb_peer:stop(C),
+    Link = subscriber(B),
+    counted([A, B], 1),
+    carried([A, B]),
+    Holder = hb_peer:call(A, ?MODULE, hold_courier, [hb_peer:name(B)]),
+    hb_peer:disconnect(A, B),
+    counted([A], 0),
+    meet([A, B]),
+    counted([A], 1),
+    true = hb_peer:call(A, erlang, exit, [Holder, kill]),
+    hb_node:eventually(fun() -> publish(A, found), found =:= found(Link) end).
+
+%% The courier does nothing while that process lives.
+hold_courier(Node) ->
+    {Courier, _, _} = hornbeam_topics:courier(Node),
+    Self = self(),
+    Holder = spawn(fun() ->
+        true = erlang:suspend_process(Courier),
+        Self ! held,
+        receive never -> ok end
+    end),
+    receive held -> Holder end.
+
+found(Link) ->
+    case hb_client:pushed(Link, 20) of
+        {message, ?TOPIC, Message} -> Message;
+        {gap, []} -> found(Link);
+        {error, timeout} -> nothing
+    end.
 
 %% When the second gap is there what is published from then on comes.
 a_connection_that_breaks_shows_as_a_gap(Config) ->
