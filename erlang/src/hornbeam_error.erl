@@ -17,7 +17,13 @@ run(Fun) ->
     try
         Fun()
     catch
-        throw:{refused, Class, Text} -> erlang:error({Class, Text})
+        throw:{refused, Class, Text} ->
+            erlang:error({Class, Text});
+        error:badarg:Stack ->
+            %% The tables go with the application.
+            _ = whereis(hornbeam_sup) =/= undefined orelse
+                erlang:error({system, <<"the application hornbeam does not run in this node">>}),
+            erlang:raise(error, badarg, Stack)
     end.
 
 %% @doc A key as an error's text shows it: quoted, cut to a readable length.

@@ -76,7 +76,7 @@ publish(Topic, Term) ->
 %% '''
 -spec topics() -> [{topic(), Subscribers :: pos_integer(), Dropped :: non_neg_integer()}].
 topics() ->
-    hornbeam_topics:list().
+    hornbeam_error:run(fun hornbeam_topics:list/0).
 
 set(Topic, Pid, Count) when is_pid(Pid), node(Pid) =:= node() ->
     hornbeam_error:run(fun() -> hornbeam_hub:subscribe(Topic, Pid, Count, none) end);

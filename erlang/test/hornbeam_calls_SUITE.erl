@@ -531,7 +531,10 @@ without_the_application_the_error_says_so(_Config) ->
         {system, <<"the application hornbeam does not run in this node">>} = refused(Fun)
      || Fun <- [
             fun() -> hornbeam:register_function(f, lists, seq) end, fun() -> hornbeam:unregister_function(f) end,
-            fun hornbeam:functions/0, fun() -> hornbeam:call(f, []) end, fun() -> hornbeam:cast(f, []) end
+            fun hornbeam:functions/0, fun() -> hornbeam:call(f, []) end, fun() -> hornbeam:cast(f, []) end,
+            fun() -> hornbeam:call_python(f, []) end, fun() -> hornbeam_pubsub:publish(<<"t">>, 1) end,
+            fun hornbeam_pubsub:topics/0, fun() -> hornbeam_state:get(<<"k">>) end,
+            fun() -> hornbeam_state:set(<<"k">>, 1) end
         ]
     ].
 
