@@ -1,5 +1,6 @@
 %% The nodes of erlang.connect, kept connected: a node that is away is tried
-%% again with longer and longer pauses.  Each change is one line in the log.
+%% again with longer and longer pauses.  Each change is one line in the log, and
+%% so is each new reason why a node cannot be reached.
 -module(hornbeam_cluster).
 -behaviour(gen_server).
 
@@ -12,7 +13,7 @@
 -define(MAX_MS, 30000).
 
 -record(peer, {
-    state :: unknown | up | away,
+    told = none :: none | binary(),
     pause = ?FIRST_MS :: pos_integer(),
     timer = none :: none | reference(),
     attempt = none :: none | pid()
@@ -52,7 +53,7 @@ handle_info({nodeup, Node, _Info}, Peers) ->
 handle_info({nodedown, Node, Info}, Peers) ->
     Reason = proplists:get_value(nodedown_reason, Info, unknown),
     ?LOG_WARNING("cluster: ~ts has gone: ~0tp", [Node, Reason]),
-    {noreply, update(Node, fun(P) -> again(Node, P#peer{state = away, pause = ?FIRST_MS}) end, Peers)};
+    {noreply, update(Node, fun(P) -> again(Node, P#peer{pause = ?FIRST_MS}) end, Peers)};
 handle_info({timeout, Timer, Node}, Peers) ->
     case Peers of
         #{Node := #peer{timer = Timer} = P} -> {noreply, Peers#{Node := attempt(Node, P#peer{timer = none})}};
@@ -74,8 +75,8 @@ kept(_Node, {ok, Peer}) ->
     Peer;
 kept(Node, error) ->
     case lists:member(Node, nodes(connected)) of
-        true -> #peer{state = up};
-        false -> attempt(Node, #peer{state = unknown})
+        true -> #peer{};
+        false -> attempt(Node, #peer{})
     end.
 
 update(Node, Change, Peers) ->
@@ -86,7 +87,7 @@ update(Node, Change, Peers) ->
 
 up(#peer{timer = Timer} = Peer) ->
     _ = Timer =:= none orelse erlang:cancel_timer(Timer),
-    Peer#peer{state = up, timer = none, attempt = none, pause = ?FIRST_MS}.
+    Peer#peer{told = none, timer = none, attempt = none, pause = ?FIRST_MS}.
 
 %% By chance up to half as long again, so that the nodes of a cluster do not all try at once.
 again(Node, #peer{pause = Pause} = Peer) ->
@@ -106,8 +107,8 @@ try_once(Node) ->
         _ -> hornbeam_reach:cause(Node, hornbeam_clock:ms() - Started)
     end.
 
-failed(Node, Pid, Cause, #peer{attempt = Pid, state = State} = Peer) ->
-    State =:= unknown andalso ?LOG_WARNING("cluster: ~ts; it is tried again", [Cause]),
-    again(Node, Peer#peer{state = away, attempt = none});
+failed(Node, Pid, Cause, #peer{attempt = Pid, told = Told} = Peer) ->
+    _ = Cause =:= Told orelse ?LOG_WARNING("cluster: ~ts; it is tried again", [Cause]),
+    again(Node, Peer#peer{told = Cause, attempt = none});
 failed(_Node, _Other, _Cause, Peer) ->
     Peer.
