@@ -340,6 +340,9 @@ on_dialled(void *arg, int fd, const struct hb_error *err)
 	link->dial = NULL;
 	if (fd == -1) {
 		failed = *err;
+		/* It is the connection's time that is up, no call's. */
+		if (failed.kind == HB_ERROR_TIMEOUT)
+			failed.kind = HB_ERROR_CONNECT;
 		lose(link, &failed, true);
 		return;
 	}

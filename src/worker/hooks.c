@@ -12,8 +12,20 @@
 #include "worker/respond.h"
 #include "worker/state.h"
 
-/* So long the companion may take to say that a hook's time is up. */
-enum { PATIENCE_MS = 1000 };
+/* So long the companion may take to say that a hook's time is up, and so early the loop's own timer may come. */
+enum { PATIENCE_MS = 1000, EARLY_MS = 20 };
+
+int64_t
+hb_hooks_until(int64_t deadline)
+{
+	return deadline + PATIENCE_MS;
+}
+
+bool
+hb_hooks_ended(const struct hb_error *err, int64_t until)
+{
+	return err->kind == HB_ERROR_TIMEOUT && hb_clock_ms() + EARLY_MS < until;
+}
 
 static const char *
 name_of(enum hb_link_op op)
@@ -210,7 +222,7 @@ ask(struct hb_conn *c, enum hb_link_op op, struct hb_error *err)
 	int64_t deadline = hb_clock_ms() + h->timeout;
 
 	hook->asked = op;
-	hook->until = deadline + PATIENCE_MS;
+	hook->until = hb_hooks_until(deadline);
 	hook->call = hb_evlink_call(h->link, op, &h->request, deadline, on_done, c, err);
 	if (hook->call == NULL)
 		return -1;
@@ -476,8 +488,7 @@ on_done(void *arg, const unsigned char *payload, size_t len, const struct hb_err
 
 	hb_worker_wake(c->worker);
 	c->hook->call = NULL;
-	/* The companion says so well before; the loop's own timer may come some milliseconds early. */
-	if (err != NULL && err->kind == HB_ERROR_TIMEOUT && hb_clock_ms() + 20 < c->hook->until) {
+	if (err != NULL && hb_hooks_ended(err, c->hook->until)) {
 		log_line(c, c->hook->asked, "was ended", "hooks.timeout is over");
 		fail_with(c, "timeout", name_of(c->hook->asked));
 	} else if (err != NULL)

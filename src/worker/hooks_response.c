@@ -148,6 +148,7 @@ refuse_with(struct hb_conn *c, const char *tag, const char *reason)
 /* A wait of a thread for one reply. */
 struct wait {
 	struct hb_conn *conn;
+	int64_t until;
 	bool done;
 	int rc;
 };
@@ -172,12 +173,12 @@ take_reply(struct hb_conn *c, const unsigned char *payload, size_t len)
 }
 
 static int
-go_without(struct hb_conn *c, const struct hb_error *why)
+go_without(struct hb_conn *c, const struct hb_error *why, int64_t until)
 {
 	struct hb_error err;
 
 	hb_warn("hooks: on_response: %s", why->text);
-	if (why->kind == HB_ERROR_TIMEOUT)
+	if (hb_hooks_ended(why, until))
 		return refuse_with(c, "timeout", "on_response");
 	if (c->worker->hooks->pass)
 		return hb_hooks_apply_response(c, &(struct hb_hook_reply){.outcome = HB_HOOK_CONTINUE}, &err);
@@ -192,7 +193,7 @@ on_waited(void *arg, const unsigned char *payload, size_t len, const struct hb_e
 	struct wait *w = arg;
 
 	w->done = true;
-	w->rc = err == NULL ? take_reply(w->conn, payload, len) : go_without(w->conn, err);
+	w->rc = err == NULL ? take_reply(w->conn, payload, len) : go_without(w->conn, err, w->until);
 }
 
 /* A connection of its own, since the worker's belongs to the loop: write() is rare. */
@@ -203,19 +204,24 @@ hb_hooks_wait(struct hb_conn *c)
 	const struct hb_hello hello = {"worker", "hooks", getuid(), getgid(), getpid()};
 	struct event_base *base = event_base_new();
 	struct hb_evlink *link = base != NULL ? hb_evlink_new(base, h->path, &hello) : NULL;
-	struct wait wait = {.conn = c, .rc = -1};
+	int64_t deadline = hb_clock_ms() + h->timeout;
+	struct wait wait = {.conn = c, .until = hb_hooks_until(deadline), .rc = -1};
 	struct hb_buf request = HB_BUF_INIT;
+	struct hb_evcall *call = NULL;
 	struct hb_error err;
 
 	hb_error_set(&err, HB_ERROR_MEMORY, "out of memory");
 	hb_hook_begin(&request);
 	hb_hooks_put_response(c, &request);
-	if (link == NULL || hb_evlink_call(link, HB_OP_ON_RESPONSE, &request, hb_clock_ms() + h->timeout, on_waited, &wait,
-	                        &err) == NULL)
-		wait.rc = go_without(c, &err);
-	else
+	if (link != NULL)
+		call = hb_evlink_call(link, HB_OP_ON_RESPONSE, &request, deadline, on_waited, &wait, &err);
+	if (call == NULL)
+		wait.rc = go_without(c, &err, wait.until);
+	else {
+		hb_evcall_wait_until(call, wait.until);
 		while (!wait.done && event_base_loop(base, EVLOOP_ONCE) == 0)
 			;
+	}
 	hb_evlink_free(link);
 	if (base != NULL)
 		event_base_free(base);

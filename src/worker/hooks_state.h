@@ -20,6 +20,10 @@ struct hb_hooks {
 
 /* The request's own, made if need be; NULL: out of memory. */
 struct hb_hook *hb_hooks_get(struct hb_conn *c);
+/* Until when a call that has this deadline is waited for: the companion says well before that a hook's time is up. */
+int64_t hb_hooks_until(int64_t deadline);
+/* Whether it has said so, rather than nothing. */
+bool hb_hooks_ended(const struct hb_error *err, int64_t until);
 /* A request to the companion, begun in place of the last one. */
 struct hb_buf *hb_hooks_begin(struct hb_worker *w);
 /* The request as the application sees it, without the keys that on_request has added. */

@@ -246,6 +246,31 @@ def test_a_companion_that_hangs_is_503(tmp_path, kind):
         eventually(lambda: d.get("/").status == 200, 30)
 
 
+@pytest.mark.parametrize(("when_down", "status"), [("refuse", 503), ("pass", 200)])
+def test_a_companion_that_hangs_before_it_was_ever_asked_is_as_none(tmp_path, kind, when_down, status):
+    with daemon(tmp_path, kind, {**ALL, "when_down": when_down}) as d:
+        companion = d.companion_pid()
+        pause(companion)
+        try:
+            assert d.get("/seen").status == status
+            assert "hooks.timeout is over" not in d.log()
+        finally:
+            os.kill(companion, signal.SIGCONT)
+
+
+@pytest.mark.parametrize(("when_down", "status"), [("refuse", 503), ("pass", 200)])
+def test_write_while_the_companion_hangs(tmp_path, when_down, status):
+    hooks = {"on_response": ALL["on_response"], "when_down": when_down, "timeout": "2s"}
+    with daemon(tmp_path, "pool", hooks) as d:
+        assert d.get("/write").status == 200
+        companion = d.companion_pid()
+        pause(companion)
+        try:
+            assert d.get("/write").status == status
+        finally:
+            os.kill(companion, signal.SIGCONT)
+
+
 @pytest.mark.parametrize("path", ["/seen", "/stream", "/large"])
 def test_without_a_companion_requests_pass_where_they_may(tmp_path, kind, path):
     with daemon(tmp_path, kind, {**ALL, "when_down": "pass", "timeout": "500ms"}) as d:
