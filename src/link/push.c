@@ -224,8 +224,8 @@ hand_over(struct hb_push *push, const struct hb_push_wait *mine)
 			hb_push_wake(push, wait);
 			return;
 		}
-	if (push->more && !LIST_EMPTY(&push->watches))
-		hb_push_ring(LIST_FIRST(&push->watches)->bell);
+	if (push->more)
+		hb_push_ring_watches(push);
 }
 
 static void

@@ -30,6 +30,16 @@ hb_push_watch_connection(struct hb_push *push, int operation)
 			continue;
 }
 
+/* All of them: any one's loop may have other work, or have ended. */
+void
+hb_push_ring_watches(struct hb_push *push)
+{
+	struct hb_push_watch *watch;
+
+	LIST_FOREACH(watch, &push->watches, link)
+		hb_push_ring(watch->bell);
+}
+
 /* The epoll instance is shared with the parent: it is only closed. */
 void
 hb_push_watch_forked(struct hb_push_watch *watch)
@@ -105,7 +115,7 @@ hb_push_read(struct hb_push_watch *watch)
 			hb_push_connect(push);
 		push->reading = NULL;
 		if (push->more)
-			hb_push_ring(watch->bell);
+			hb_push_ring_watches(push);
 	}
 	pthread_mutex_unlock(&push->lock);
 }

@@ -552,6 +552,37 @@ START_TEST(a_loop_sees_a_flood_in_parts_and_loses_nothing)
 }
 END_TEST
 
+/* One reads a part of a flood into the buffer, and then has other work, or has ended. */
+START_TEST(what_a_loop_leaves_in_the_buffer_is_for_the_others)
+{
+	struct hb_error err;
+	struct hb_push_watch *watch = hb_push_watch_new(push, &err), *newer = hb_push_watch_new(push, &err);
+	struct hb_subscriber *s = hb_subscriber_new(push, NULL), *other = hb_subscriber_new(push, NULL);
+	bool elsewhere;
+
+	must_subscribe(s, "end");
+	must_subscribe(other, "news");
+	ck_assert(hb_push_arm(s, watch, &elsewhere));
+	publish_times("news", "flood", 0, 20);
+	publish("end", "end", 0);
+	hb_push_read(newer);
+	ck_assert_ptr_eq(await_woken(watch), s);
+	expect(s, "end", "end");
+	/* So it is with a thread. */
+	ck_assert(hb_push_arm(s, watch, &elsewhere));
+	publish_times("news", "flood", 0, 20);
+	publish("end", "end", 0);
+	while (hb_subscriber_counts(other).queued > 0)
+		hb_message_unref(hb_push_take(other));
+	expect(other, "news", "flood");
+	ck_assert_ptr_eq(await_woken(watch), s);
+	hb_subscriber_free(s);
+	hb_subscriber_free(other);
+	hb_push_watch_free(newer);
+	hb_push_watch_free(watch);
+}
+END_TEST
+
 #ifndef __SANITIZE_THREAD__ /* whose children may have no threads */
 START_TEST(a_forked_child_begins_anew)
 {
@@ -830,6 +861,7 @@ unit_suite(void)
 	tcase_add_test(t, closing_a_subscriber_ends_the_waits_for_it);
 	tcase_add_test(t, a_loop_is_woken_for_its_armed_subscribers);
 	tcase_add_test(t, a_loop_sees_a_flood_in_parts_and_loses_nothing);
+	tcase_add_test(t, what_a_loop_leaves_in_the_buffer_is_for_the_others);
 #ifndef __SANITIZE_THREAD__
 	tcase_add_test(t, a_forked_child_begins_anew);
 #endif
