@@ -37,6 +37,8 @@ TEXT_MAX = 8000
 LAST = 5.0
 #: Milliseconds that the deadlines of a function and of what it calls differ by where they are one.
 SLACK = 5
+#: Seconds after a deadline in which the companion tells that a coroutine is to stop, unless it has gone.
+PATIENCE = 1.0
 
 
 class _Task:
@@ -209,9 +211,16 @@ class _Functions:
     async def awaited(self, task: _Task, function: Callable[..., Any], args: list[Any]) -> Any:
         import asyncio
 
+        loop = asyncio.get_running_loop()
         with self.lock:
-            task.running = (asyncio.get_running_loop(), asyncio.current_task())
-        return await function(*args)
+            task.running = (loop, asyncio.current_task())
+        if task.until is None:
+            return await function(*args)
+        timer = loop.call_later(task.left() / 1000 + PATIENCE, self.stop, task.key)
+        try:
+            return await function(*args)
+        finally:
+            timer.cancel()
 
     def prepare(self, task: _Task) -> tuple[Callable[..., Any], list[Any]]:
         with self.lock:

@@ -229,6 +229,18 @@ def test_a_coroutine_that_nobody_waits_for_is_cancelled():
             eventually(lambda d=d: re.fullmatch(r"\[('running', 'cancelled'(, )?)+\]", d.get("/stopped").text))
 
 
+@pytest.mark.parametrize("kind", ["pool", "asgi"])
+def test_a_coroutine_whose_companion_has_gone_ends_at_its_deadline(kind):
+    with daemon_with(kind) as d:
+        caller = threading.Thread(target=d.hornbeam, args=("call", "-t", "3s", "forever"))
+        caller.start()
+        eventually(lambda: call(d, "stopped").stdout == '["running"]\n')
+        os.kill(d.companion_pid(), signal.SIGKILL)
+        caller.join()
+        eventually(lambda: call(d, "stopped").stdout == '["running","cancelled"]\n', 30)
+        d.note()
+
+
 @pytest.mark.parametrize("workers", [2, 3])
 def test_calls_are_spread_over_the_workers(workers):
     with daemon_with(workers=workers) as d:
