@@ -225,7 +225,7 @@ hand_over(struct hb_push *push, const struct hb_push_wait *mine)
 			return;
 		}
 	if (push->more)
-		hb_push_ring_watches(push);
+		hb_push_ring_all(push);
 }
 
 static void

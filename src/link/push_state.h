@@ -190,7 +190,7 @@ void hb_subscriber_notify(struct hb_subscriber *s);
 /* push_watch.c */
 void hb_push_watch_connection(struct hb_push *push, int operation); /* of epoll_ctl, for all watches */
 /* There are frames in the buffer that this thread leaves to others. */
-void hb_push_ring_watches(struct hb_push *push);
+void hb_push_ring_all(struct hb_push *push);
 void hb_push_watch_forked(struct hb_push_watch *watch);
 
 #endif

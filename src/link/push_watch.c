@@ -32,10 +32,12 @@ hb_push_watch_connection(struct hb_push *push, int operation)
 
 /* All of them: any one's loop may have other work, or have ended. */
 void
-hb_push_ring_watches(struct hb_push *push)
+hb_push_ring_all(struct hb_push *push)
 {
 	struct hb_push_watch *watch;
 
+	if (push->polling)
+		hb_push_ring(push->bell);
 	LIST_FOREACH(watch, &push->watches, link)
 		hb_push_ring(watch->bell);
 }
@@ -115,7 +117,7 @@ hb_push_read(struct hb_push_watch *watch)
 			hb_push_connect(push);
 		push->reading = NULL;
 		if (push->more)
-			hb_push_ring_watches(push);
+			hb_push_ring_all(push);
 	}
 	pthread_mutex_unlock(&push->lock);
 }
