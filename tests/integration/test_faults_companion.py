@@ -13,7 +13,7 @@ import uuid
 
 import pytest
 import wire
-from harness import PRELOAD, PYTHON, SLOW, Daemon, alive, descendants, environment, eventually, pause
+from harness import PRELOAD, PYTHON, SLOW, Daemon, alive, children, descendants, environment, eventually, pause
 
 APP = """
 import os, pathlib, time
@@ -315,7 +315,7 @@ def test_a_companion_whose_application_ends_is_replaced():
 def test_a_companion_that_loses_its_helper_goes_on_or_is_replaced():
     with daemon_with() as d:
         beam = d.companion_pid()
-        helper, = descendants(beam)
+        helper, = eventually(lambda: len(found := children(beam)) == 1 and found)  # for a moment there can be another
         os.kill(helper, signal.SIGKILL)
         eventually(lambda: not alive(helper))
         eventually(lambda: isinstance(incr(d)[1], int))
