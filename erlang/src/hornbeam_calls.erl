@@ -3,7 +3,7 @@
 -module(hornbeam_calls).
 
 -export([outcome/1, reply/2, died/1, raised/3, arguments/1, name/2]).
--export([limit/1, until/1]).
+-export([check/2, limit/1, until/1]).
 -export_type([outcome/0]).
 
 -type outcome() :: {returned, term()} | {raised, Class :: error | exit | throw, Reason :: term(), Text :: binary()}.
@@ -13,6 +13,18 @@
 -define(REASON_MAX, 1048576).
 -define(TEXT_MAX, 8000).
 -define(TERM_MAX, 400).
+
+%% As receive takes it.
+-define(IS_TIMEOUT(T), (T =:= infinity orelse is_integer(T) andalso T >= 0 andalso T < 1 bsl 32)).
+
+%% @doc Throws what is wrong with the arguments or the timeout of a call.
+-spec check(Arguments :: term(), Timeout :: term()) -> ok.
+check(_Arguments, Timeout) when not ?IS_TIMEOUT(Timeout) ->
+    hornbeam_error:throw(type, "a timeout is a number of milliseconds, or infinity");
+check(Arguments, _Timeout) when not is_list(Arguments) ->
+    hornbeam_error:throw(type, "the arguments of a call are a list");
+check(_Arguments, _Timeout) ->
+    ok.
 
 %% @doc The calling process is killed at that time: what it has others do is over by then, too.
 -spec limit(integer() | infinity) -> ok.

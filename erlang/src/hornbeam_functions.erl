@@ -10,9 +10,6 @@
 -export([name/1]).
 -export_type([name/0, code/0]).
 
-%% As receive takes it.
--define(IS_TIMEOUT(T), (T =:= infinity orelse is_integer(T) andalso T >= 0 andalso T < 1 bsl 32)).
-
 -type name() :: atom() | binary() | string().
 -type configured() :: {binary(), module(), Function :: atom()}.
 %% A fun is called with the list of arguments, a function of a module with the arguments.
@@ -138,17 +135,14 @@ run(Function, Arguments) -> Function(Arguments).
 %% @doc Calls a function for Erlang code: what it returned, or the exception to raise again.
 -spec call(name(), [term()], timeout()) ->
     {returned, term()} | {raised, error | exit | throw, term(), erlang:stacktrace()}.
-call(_Name, _Arguments, Timeout) when not ?IS_TIMEOUT(Timeout) ->
-    hornbeam_error:throw(type, "a timeout is a number of milliseconds, or infinity");
-call(Name, Arguments, Timeout) when is_list(Arguments) ->
+call(Name, Arguments, Timeout) ->
+    ok = hornbeam_calls:check(Arguments, Timeout),
     Key = name(Name),
     true = started(),
     case is_python(Key) of
         true -> {returned, hornbeam_python:call(Key, Arguments, Timeout)};
         false -> call_erlang(Key, Arguments, Timeout)
-    end;
-call(_Name, _Arguments, _Timeout) ->
-    hornbeam_error:throw(type, "the arguments of a call are a list").
+    end.
 
 call_erlang(Key, Arguments, Timeout) ->
     Function = find(Key),

@@ -16,8 +16,6 @@
 -include_lib("kernel/include/logger.hrl").
 
 -define(TABLE, ?MODULE).
-%% As receive takes it.
--define(IS_TIMEOUT(T), (T =:= infinity orelse is_integer(T) andalso T >= 0 andalso T < 1 bsl 32)).
 %% What may be under way at one client, which runs a few at once.
 -define(CALLS_MAX, 1000).
 -define(BYTES_MAX, 67108864).
@@ -68,15 +66,12 @@ names() ->
 %% @doc Calls a function with a list of arguments and returns what it returns.
 %% Raises error({python_error, Type, Text}) with its exception, and throws refusals.
 -spec call(binary(), [term()], timeout()) -> term().
-call(_Name, _Args, Timeout) when not ?IS_TIMEOUT(Timeout) ->
-    hornbeam_error:throw(type, "a timeout is a number of milliseconds, or infinity");
-call(Name, Args, Timeout) when is_list(Args) ->
+call(Name, Args, Timeout) ->
+    ok = hornbeam_calls:check(Args, Timeout),
     case run(Name, term_to_binary(Args), Timeout) of
         {ok, Encoded} -> hornbeam_names:decode(Encoded);
         {raised, Type, Text, _Traceback} -> error({python_error, Type, Text})
-    end;
-call(_Name, _Args, _Timeout) ->
-    hornbeam_error:throw(type, "the arguments of a call are a list").
+    end.
 
 %% @doc The reply to a client that calls a function: the result goes through as it came.
 -spec reply(binary(), binary(), timeout()) -> iodata().
