@@ -69,19 +69,18 @@ add(_Name, _Function) ->
 
 insert(Name, Function) ->
     Key = name(Name),
-    true = started() andalso ets:insert(?MODULE, {Key, Function}),
+    true = ets:insert(?MODULE, {Key, Function}),
     ok.
 
 %% @doc Whether there was such a function.
 -spec remove(name()) -> boolean().
 remove(Name) ->
     Key = name(Name),
-    started() andalso ets:take(?MODULE, Key) =/= [].
+    ets:take(?MODULE, Key) =/= [].
 
 %% @doc The names, sorted, and in what language each is.
 -spec list() -> [{binary(), erlang | python}].
 list() ->
-    true = started(),
     Python = maps:from_list([{Name, python} || Name <- hornbeam_python:names()]),
     Erlang = maps:from_list([{Name, erlang} || {Name, _} <- ets:tab2list(?MODULE)]),
     lists:sort(maps:to_list(maps:merge(Python, Erlang))).
@@ -89,10 +88,6 @@ list() ->
 -spec count() -> non_neg_integer().
 count() ->
     ets:info(?MODULE, size).
-
-started() ->
-    ets:whereis(?MODULE) =/= undefined orelse
-        hornbeam_error:throw(system, "the application hornbeam does not run in this node").
 
 %% @doc The one form of a name: `add', `<<"add">>' and `"add"' are one.
 -spec name(name()) -> binary().
@@ -138,7 +133,6 @@ run(Function, Arguments) -> Function(Arguments).
 call(Name, Arguments, Timeout) ->
     ok = hornbeam_calls:check(Arguments, Timeout),
     Key = name(Name),
-    true = started(),
     case is_python(Key) of
         true -> {returned, hornbeam_python:call(Key, Arguments, Timeout)};
         false -> call_erlang(Key, Arguments, Timeout)
@@ -194,7 +188,6 @@ caught(Function, Arguments) ->
 -spec cast(name(), [term()]) -> ok.
 cast(Name, Arguments) when is_list(Arguments) ->
     Key = name(Name),
-    true = started(),
     case is_python(Key) of
         true -> hornbeam_python:cast(Key, term_to_binary(Arguments));
         false -> cast_erlang(Key, Arguments, 0)
